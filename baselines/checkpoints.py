@@ -26,6 +26,7 @@ MAX_BYTES = 32 << 30
 
 INDEX_ENDING = ".index.json"
 _MAX_INDEX_BYTES = 16 << 20
+_ALL_SHARDS = "Fetch the folder again, with all shards and the index."
 _PART = re.compile(r"-(\d+)-of-0*(?P<parts>\d+)\.(safetensors|bin)$")
 
 _OTHER_FILES = {
@@ -156,26 +157,40 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """Which file of a checkpoint in several files (shards) has a tensor, by the index that Hugging Face writes.
+def shard_names(index: Path) -> list[str]:
+    """Names of the files that an index says a checkpoint is in, whether they lie beside it or not.
 
     Raises:
         WeightsError: If it is no such index, or names files outside its folder.
     """
-    hint = "Fetch the folder again, with all shards and the index."
+    return sorted(set(_places(index).values()))
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """Which file of a checkpoint in several files (shards) has a tensor, by the index that Hugging Face writes.
+
+    Raises:
+        WeightsError: If it is no such index, names files outside its folder, or one is not there.
+    """
+    places = _places(path)
+    for name in sorted(set(places.values())):
+        if not (path.parent / name).is_file():
+            raise WeightsError(f"The shard '{echoed(name)}' that {path} names is not there.", _ALL_SHARDS)
+    return places
+
+
+def _places(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as stream:
             content = stream.read(_MAX_INDEX_BYTES + 1)
         places = json.loads(content)["weight_map"] if len(content) <= _MAX_INDEX_BYTES else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise WeightsError(f"{path} is no readable index of shards: {echoed(error)}.", hint) from error
+        raise WeightsError(f"{path} is no readable index of shards: {echoed(error)}.", _ALL_SHARDS) from error
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
-        raise WeightsError(f"{path} is no index of shards: it names no file for each tensor.", hint)
+        raise WeightsError(f"{path} is no index of shards: it names no file for each tensor.", _ALL_SHARDS)
     for name in set(places.values()):
         if not name or name != Path(name).name or "\0" in name:
-            raise WeightsError(f"{path} names a shard outside its folder: '{echoed(name)}'.", hint)
-        if not (path.parent / name).is_file():
-            raise WeightsError(f"The shard '{echoed(name)}' that {path} names is not there.", hint)
+            raise WeightsError(f"{path} names a shard outside its folder: '{echoed(name)}'.", _ALL_SHARDS)
     return places
 
 

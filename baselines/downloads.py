@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import re
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from baselines.checkpoints import MAX_BYTES, sha256
+from baselines.checkpoints import INDEX_ENDING, MAX_BYTES, sha256, shard_names
 from baselines.locations import RemoteFile, remote
 from bench.core.download import Patience, download
 from bench.core.errors import BenchError, WeightsError
 from bench.core.files import ABANDONED_SECONDS, atomic_path, exclusive_lock, sweep
 from bench.core.hub import ODD_ANSWERS
+from bench.core.hub_sizes import bounded_file, bounded_snapshot
 from bench.core.progress import counted
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed
@@ -43,7 +47,8 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
     """Fetch a file once; its hash is the one that is given, or the one that was recorded at the first use.
 
     Args:
-        location: Location that :func:`baselines.locations.remote` reads: an address, or a name on a hub.
+        location: Location that :func:`baselines.locations.remote` reads: an address, or a name on a hub. The files
+            that an index of the hub names come with it.
         checksum: Hash that the file must have, ``algorithm:digits``; empty where none is known.
         folder: Folder in which such files are kept.
 
@@ -51,7 +56,14 @@ def fetch_weights(location: str, checksum: str, folder: Path) -> LocatedWeights:
         WeightsError: If it cannot be fetched, or is not the file that it must be; nothing is kept then.
     """
     file = remote(location)
-    wanted = checksum or file.checksum
+    found = _fetched(file, checksum or file.checksum, folder)
+    if file.hub is not None and found.path.name.endswith(INDEX_ENDING):
+        with _hint_of_file(file, folder / file.name):
+            _fetch_shards(file, found.path, folder / "hub")
+    return found
+
+
+def _fetched(file: RemoteFile, wanted: str, folder: Path) -> LocatedWeights:
     ready = _cached_weights(file, wanted, folder)
     if ready is not None:
         return ready
@@ -132,10 +144,17 @@ def _say_waiting(holder: str) -> None:
 
 def _find_or_download(file: RemoteFile, known: str, folder: Path) -> Path:
     kept = folder / file.name
-    try:
+    with _hint_of_file(file, kept):
         if file.hub is None:
             return _from_url(file, known, kept)
         return kept if kept.is_file() else _from_hub(file, folder / "hub")
+
+
+@contextlib.contextmanager
+def _hint_of_file(file: RemoteFile, kept: Path) -> Iterator[None]:
+    """Say what to do about a file that could not be fetched within the block."""
+    try:
+        yield
     except _FetchError as error:
         raise WeightsError(
             f"Cannot fetch the weights {public_url(file.url)}: {error}.",
@@ -164,20 +183,49 @@ def _from_url(file: RemoteFile, known: str, kept: Path) -> Path:
             )
         target.replace(kept)
     except BenchError as error:
-        raise _FetchError(f"{error.message.rstrip('.')}{f' ({error.hint})' if error.hint else ''}") from error
+        raise _FetchError(_sentence(error)) from error
     except OSError as error:
         raise _FetchError(one_line(error)) from error
     return kept
 
 
+def _sentence(error: BenchError) -> str:
+    return f"{error.message.rstrip('.')}{f' ({error.hint})' if error.hint else ''}"
+
+
 def _from_hub(file: RemoteFile, folder: Path) -> Path:
+    assert file.hub is not None
+    repository, name = file.hub
+    with _hub_faults(file):
+        return bounded_file(repository, name, folder, name, revision=file.revision, cache_dir=folder)
+
+
+def _fetch_shards(file: RemoteFile, index: Path, folder: Path) -> None:
+    """Fetch the files that an index of the hub names, of its own commit, so that they lie beside it.
+
+    One that the repository lacks is named where the checkpoint is read.
+    """
+    names = shard_names(index)
+    # What was put there by hand is of no commit, and has its shards beside it or not.
+    if folder not in index.parents or all((index.parent / name).is_file() for name in names):
+        return
+    assert file.hub is not None
+    patterns = [glob.escape(name) for name in names]
+    with _hub_faults(file):
+        bounded_snapshot(file.hub[0], folder, file.hub[0], revision=index.parent.name, allow_patterns=patterns)
+
+
+@contextlib.contextmanager
+def _hub_faults(file: RemoteFile) -> Iterator[None]:
+    """Say in words of our own why a file of the hub could not be fetched within the block."""
     from huggingface_hub import errors as hub
-    from huggingface_hub import hf_hub_download
 
     assert file.hub is not None
     repository, name = file.hub
     try:
-        return Path(hf_hub_download(repository, name, revision=file.revision, cache_dir=folder))
+        yield
+    except BenchError as error:
+        raise _FetchError(_sentence(error)) from error
     except hub.RevisionNotFoundError as error:
         raise _FetchError(f"the repository {repository} has no revision {file.revision}") from error
     except hub.RepositoryNotFoundError as error:

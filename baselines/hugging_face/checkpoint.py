@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from baselines.checkpoints import INDEX_ENDING
 from baselines.downloads import fetch_weights
 from baselines.hugging_face.card import BEATS, KINDS, PREFIX, EncoderKind
 from baselines.json_objects import read_json_object
@@ -18,7 +19,8 @@ from bench.core.paths import cache_folder, expanded
 from bench.core.text import echoed
 
 CONFIG, EXTRACTOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = (*WHOLE, *(name + INDEX_ENDING for name in WHOLE))
 MOST_BYTES = 4 << 20
 
 Locate = Callable[[str], Path | None]
@@ -215,7 +217,7 @@ def _hub_weights(repository: str, licence: str) -> WeightsCard:
     )
     if file is None:
         raise WeightsError(
-            f"The repository {repository} holds neither {' nor '.join(WEIGHTS)}.",
+            f"The repository {repository} holds neither {' nor '.join(WHOLE)}, whole or in shards.",
             f"Fetch it elsewhere, and name its folder: {PREFIX}:FOLDER.",
         )
     return WeightsCard(

@@ -14,6 +14,7 @@ from bench.core.errors import SpecError, StoreError
 from bench.core.files import temporary_folder
 from bench.core.hub import HubChangedError, HubError, HubPlace, HubState, fetch, hub_place, told_plainly
 from bench.core.hub_commits import commit, writable_state
+from bench.core.hub_sizes import bounded_file
 from bench.core.paths import cache_folder
 from bench.core.text import counted_noun
 from bench.core.version import __version__
@@ -162,8 +163,6 @@ def _changes(merged: MergeReport) -> bool:
 
 def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path) -> None:
     """Import what a data set holds into an empty board, its log included."""
-    from huggingface_hub import hf_hub_download
-
     others = before.files - _OF_HUB
     if not others:
         return
@@ -173,14 +172,15 @@ def _take_theirs(place: HubPlace, before: HubState, gathered: Store, work: Path)
             "Name another data set, or a branch: hf:OWNER/NAME@BRANCH.",
         )
     with told_plainly(place, "read"):
-        theirs = hf_hub_download(
-            place.name, BUNDLE, repo_type=place.kind, revision=before.commit, local_dir=work / "theirs"
+        there = work / "theirs"
+        theirs = bounded_file(
+            place.name, BUNDLE, there, str(place), repo_type=place.kind, revision=before.commit, local_dir=there
         )
     try:
-        merged = import_bundle(Path(theirs), work, gathered)
+        merged = import_bundle(theirs, work, gathered)
     except StoreError as error:
         # Where it lay for the moment tells nobody anything.
-        message = error.message.replace(theirs, f"{BUNDLE} of {place}")
+        message = error.message.replace(str(theirs), f"{BUNDLE} of {place}")
         raise StoreError(message, "Have its owner push it again, or name another data set.") from error
     if merged.conflicts:
         # What an empty board does not take would be gone with the next commit.

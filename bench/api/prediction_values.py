@@ -53,7 +53,7 @@ class PredictedRecording:
 
     Attributes:
         file: The file as it was named, or found in a folder; ``stdin`` for what came through the standard input.
-        path: Where it is.
+        path: Where it is; what came through the standard input is there until the next recording is asked for.
         channel: Number of the channel that was heard, from 1.
         channels: Channels of the file.
         rate: Samples per second.

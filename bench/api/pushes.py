@@ -159,11 +159,12 @@ def _check_same_run(place: HubPlace, before: HubState, run_id: str, replace_othe
 
 def _run_there(place: HubPlace, before: HubState) -> str | None:
     """The run that a repository holds, as its manifest says; None where that is another program's."""
-    from huggingface_hub import hf_hub_download
-
     from bench.core.files import temporary_folder
     from bench.core.hub import told_plainly
+    from bench.core.hub_sizes import bounded_file
 
     with temporary_folder("bench-push") as work, told_plainly(place, "read"):
-        path = hf_hub_download(place.name, MANIFEST, repo_type=place.kind, revision=before.commit, local_dir=work)
-        return run_of_manifest(Path(path).read_bytes())
+        path = bounded_file(
+            place.name, MANIFEST, work, str(place), repo_type=place.kind, revision=before.commit, local_dir=work
+        )
+        return run_of_manifest(path.read_bytes())

@@ -44,9 +44,11 @@ from bench.cli.output import print_text, show_error, show_internal_error, stderr
 from bench.cli.panels import PanelledGroup, group_in_panels
 from bench.cli.values import read_values_as_elsewhere
 from bench.core.errors import BenchError, SpecError
+from bench.core.files import temporary_place
 from bench.core.garbage import rarely_look_for_garbage
 from bench.core.log import show_log
 from bench.core.messages import message_text, shortened
+from bench.core.paths import check_current_folder
 from bench.core.streams import prepare_streams, print_traceback
 from bench.core.version import __version__
 
@@ -182,6 +184,7 @@ def _run(words: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with command.make_context("bench", words) as context:
+            check_current_folder()
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
@@ -204,6 +207,12 @@ def _exit_code_of(action: Callable[[], int | None], debug: bool) -> int:
 
 def _print_error(error: BaseException) -> int:
     """Print an error and give its exit code."""
+    if isinstance(error, FileNotFoundError):
+        # Libraries raise it where they like, and say no more.
+        try:
+            temporary_place()
+        except BenchError as known:
+            error = known
     if isinstance(error, _UsageError):
         return _print_usage_error(error)
     if isinstance(error, BenchError):

@@ -6,13 +6,14 @@ may not read is wrong usage to it, be it a results folder, data, or a file that 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_type_hints
 
 import typer
 from typer.models import ParameterInfo
 
-from bench.core.text import decimal_number, whole_number
+from bench.core.text import decimal_number, echoed, whole_number
 
 
 def read_values_as_elsewhere(app: typer.Typer) -> None:
@@ -28,7 +29,8 @@ def read_values_as_elsewhere(app: typer.Typer) -> None:
             for info in getattr(hint, "__metadata__", ()):
                 if isinstance(info, ParameterInfo):
                     info.readable = False
-                    info.parser = _reader(get_args(hint)[0]) or info.parser
+                    reader = _reader(get_args(hint)[0])
+                    info.parser = info.parser if reader is None else _within(reader, info)
 
 
 def _functions(app: typer.Typer) -> Iterator[Any]:
@@ -46,6 +48,23 @@ def _reader(kind: Any) -> Callable[[Any], Any] | None:
     """How text is read for a type: ``int``, ``int | None``, ``list[int]``; None where it is no number's."""
     kinds = {kind, *get_args(kind)}
     return integer if int in kinds else number if float in kinds else None
+
+
+def _within(reader: Callable[[Any], Any], info: ParameterInfo) -> Callable[[Any], Any]:
+    """A reader that refuses what lies outside of an option's bounds: Typer looks at them where it reads by itself."""
+    if info.min is None and info.max is None:
+        return reader
+
+    @functools.wraps(reader)
+    def bounded(text: Any) -> Any:
+        value = reader(text)
+        if info.min is not None and value < info.min:
+            raise typer.BadParameter(f"{echoed(text)} is below {info.min:,}.")
+        if info.max is not None and value > info.max:
+            raise typer.BadParameter(f"{echoed(text)} is above {info.max:,}.")
+        return value
+
+    return bounded
 
 
 def integer(text: Any) -> Any:

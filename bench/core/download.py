@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from bench.core.addresses import address_fault, split_credentials
 from bench.core.errors import DataError
 from bench.core.files import advice
+from bench.core.room import check_room
 from bench.core.secrets import masked, public_url
 from bench.core.text import echoed, plain, whole_number
 from bench.core.version import __version__
@@ -293,6 +294,7 @@ def _transfer(
         else:
             part.start(_validator(response.headers), _announced_length(response.headers))
         _check_size(part, part.total or 0, limit)
+        check_room((part.total or 0) - part.size, part.path.parent, part.url)
         _write_blocks(part, response, limit, report)
     if part.total is not None and part.size != part.total:
         raise _DroppedError(f"{part.size:,} of {part.total:,} bytes came")
@@ -314,7 +316,7 @@ def download(url: str, target: Path, *, patience: Patience, limit: int, on_progr
         UnreachableError: If the first attempt does not reach the server, its certificate cannot be verified, or it
             sends on to an address that is not followed.
         TooLargeError: If the file is larger than the limit; nothing of it is kept.
-        DataError: If the connection keeps dropping, or the disk is full; what came stays for the next time.
+        DataError: If the connection keeps dropping, or the disk has no room; what came stays for the next time.
     """
     part = _PartialFile(target, url)
     report = _reporter(target.name, on_progress)

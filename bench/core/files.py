@@ -44,6 +44,7 @@ __all__ = [
     "sync_tree",
     "temporary_folder",
     "temporary_name",
+    "temporary_place",
     "write_json",
 ]
 
@@ -75,9 +76,13 @@ def _machine() -> str:
 
 def temporary_name(target: Path) -> Path:
     """A new name beside ``target`` that says which process made it, so that :func:`sweep` knows when it is left."""
+    return target.with_name(f"{_beginning(target.name)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _beginning(name: str) -> str:
+    """How the temporary names of a file begin."""
     # Long names leave room for the rest: a name has 255 bytes at most.
-    stem = os.fsdecode(os.fsencode(target.name)[:180])
-    return target.with_name(f".{stem}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return f".{os.fsdecode(os.fsencode(name)[:180])}."
 
 
 def check_writable(folder: Path) -> None:
@@ -92,6 +97,7 @@ def check_writable(folder: Path) -> None:
     probe = temporary_name(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder, of="probe")
         new_file(probe)
         try:
             probe.write_bytes(b"probe\n")
@@ -110,12 +116,15 @@ def new_file(path: Path) -> None:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that becomes ``target`` when the block ends well.
 
+    What a killed process left of the same file is removed before.
+
     Raises:
         StoreError: If the folder cannot be written or the disk is full; nothing is left behind.
     """
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, of=target.name)
         name = temporary_name(target)
         new_file(name)
         temporary = name
@@ -170,8 +179,8 @@ def output_path(target: Path) -> Iterator[Path]:
             with atomic_path(Path(os.path.realpath(home_expanded(target)))) as path:
                 yield path
             return
-        with tempfile.TemporaryDirectory(prefix="bench-output-") as folder:
-            path = Path(folder) / "output"
+        with temporary_folder("bench-output") as folder:
+            path = folder / "output"
             new_file(path)
             yield path
             _copy_into(through, path)
@@ -265,20 +274,21 @@ def write_json(target: Path, document: Any) -> None:
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def sweep(folder: Path, *, held: bool = False) -> list[Path]:
+def sweep(folder: Path, *, of: str | None = None, held: bool = False) -> list[Path]:
     """Remove what killed processes left of files and folders that they were making in a folder (not below it).
 
     Those of processes that live stay. So do those of other machines, until they are a day old.
 
     Args:
         folder: Folder to look into.
+        of: Name of the file or folder whose leftovers are meant; by default those of all.
         held: Whether the caller holds the lock of all who write there: whatever lies there is then left behind.
 
     Returns:
         What was removed.
     """
     removed = []
-    for path in folder.glob(".*") if folder.is_dir() else ():
+    for path in folder.glob(".*" if of is None else f"{glob.escape(_beginning(of))}*") if folder.is_dir() else ():
         # Libraries have temporary names of their own, as safetensors' ``.tmpN0sDx7``.
         if not (".tmp" in path.name if held else _is_left_behind(path)):
             continue
@@ -296,6 +306,20 @@ def _is_left_behind(path: Path) -> bool:
     return found is not None and _is_abandoned(path, found["machine"], int(found["process"]))
 
 
+def temporary_place() -> Path:
+    """The folder of the system's temporary files.
+
+    Raises:
+        StoreError: If there is none that can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StoreError(
+            "There is no folder for temporary files that can be written.", "Name one in TMPDIR."
+        ) from error
+
+
 @contextlib.contextmanager
 def temporary_folder(name: str) -> Iterator[Path]:
     """A folder of this user alone among the system's temporary ones, removed in the end; by the next one if killed.
@@ -303,7 +327,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
     Args:
         name: Word for what the folder is for; its name begins with it.
     """
-    place = Path(tempfile.gettempdir())
+    place = temporary_place()
     sweep(place)
     folder = temporary_name(place / name)
     try:

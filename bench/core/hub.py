@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import BenchError, DataError, SpecError
+from bench.core.hub_sizes import bounded_snapshot
 from bench.core.log import is_quiet
 from bench.core.progress import waiting
 from bench.core.secrets import MASK, masked
@@ -168,17 +169,17 @@ def fetch(place: HubPlace, cache: Path, patterns: Sequence[str]) -> Fetched:
 
     Raises:
         HubError: If the Hub refuses, has no such repository or revision, or is not reached and the cache holds nothing.
+        DataError: If the files are larger than what is fetched, or than the disk has room for.
     """
-    from huggingface_hub import snapshot_download
-
     with told_plainly(place, "read"):
         unreachable = None if _COMMIT.fullmatch(place.revision or "") else _why_unreachable(place)
         try:
-            folder = snapshot_download(
+            folder = bounded_snapshot(
                 place.name,
+                cache / "hub",
+                str(place),
                 repo_type=place.kind,
                 revision=place.revision,
-                cache_dir=cache / "hub",
                 allow_patterns=list(patterns),
                 local_files_only=unreachable is not None,
             )
@@ -189,7 +190,7 @@ def fetch(place: HubPlace, cache: Path, patterns: Sequence[str]) -> Fetched:
                 f"{place} is not in the cache {cache / 'hub'}, and {unreachable}.",
                 _COPY,
             ) from None
-    found = Fetched(Path(folder), Path(folder).name)
+    found = Fetched(folder, folder.name)
     if unreachable is not None:
         logger.warning(f"{unreachable}: {place} is taken from the cache, revision {found.revision[:12]}")
     return found

@@ -34,7 +34,21 @@ def expanded(path: Path | str) -> Path:
     return _as_spelled(whole)
 
 
+def check_current_folder() -> None:
+    """Make sure that there is a current folder: libraries of torch end the process where it was removed.
+
+    Raises:
+        SpecError: If it was removed.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
+
+
 def _check_utf8(path: Path) -> None:
+    if not path.is_absolute():
+        check_current_folder()
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
@@ -42,8 +56,6 @@ def _check_utf8(path: Path) -> None:
             f"The path {plain(path.absolute())} is not UTF-8.",
             "Rename it, or use another folder.",
         ) from None
-    except OSError as error:  # only where the path is relative
-        raise SpecError(f"The current folder is gone: {error.strerror or error}.", "Change to another.") from error
 
 
 def _check_links(path: Path) -> None:

@@ -134,7 +134,8 @@ def check_model(spec: RunSpec) -> None:
     except BenchError:
         raise
     except _FAULTS as error:
+        reason = echoed(str(error).rstrip("."), 200)
         raise SpecError(
-            f"The model {spec.model} does not take spectrograms of {in_words(options)}: {echoed(error, 200)}.",
+            f"The model {spec.model} does not take spectrograms of {in_words(options)}: {reason}.",
             "Use another model, or another length of the clips (--set frontend.seconds=…).",
         ) from error

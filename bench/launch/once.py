@@ -27,7 +27,15 @@ from bench.core.errors import (
     SpecError,
     StoreError,
 )
-from bench.core.files import advice, check_writable, exclusive_lock, sweep, temporary_name, write_json
+from bench.core.files import (
+    advice,
+    check_writable,
+    exclusive_lock,
+    sweep,
+    temporary_name,
+    temporary_place,
+    write_json,
+)
 from bench.core.machine import usable_cores
 from bench.core.process_group import adopted_group, refuse_foreign_group
 from bench.core.progress import waiting
@@ -240,8 +248,10 @@ def _prepare(folder: RunFolder, rerun: bool) -> None:
     """Make sure that a run's folder can be written, and remove what killed processes left there.
 
     Raises:
-        StoreError: If a part of it cannot be written, or the pointer to its states cannot be read.
+        StoreError: If a part of it or temporary files cannot be written, or the pointer to its states cannot be read.
     """
+    # Torch asks for them as it makes an optimiser.
+    temporary_place()
     for part in (folder.path, folder.checkpoint, folder.weights):
         if part.is_dir():
             check_writable(part)

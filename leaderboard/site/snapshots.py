@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, StoreError
-from bench.core.files import advice, home_expanded, sync_folder, sync_tree, temporary_name
+from bench.core.files import advice, home_expanded, sweep, sync_folder, sync_tree, temporary_name
 from bench.core.text import echoed
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.site import write_site
@@ -85,6 +85,7 @@ def write_snapshot(store: Store, folder: Path, version: str, *, made: datetime |
     target = home_expanded(folder)
     _check_free(target)
     created = (made or datetime.now(UTC)).astimezone(UTC)
+    sweep(target.absolute().parent, of=target.name)
     fresh = temporary_name(target.absolute())
     try:
         fresh.mkdir(parents=True)

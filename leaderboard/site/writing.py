@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.core.errors import StoreError
+from bench.core.files import exclusive_lock, sweep, temporary_name
 from leaderboard.render.pages import resource
 from leaderboard.results.schema import Rule
 from leaderboard.site.data import read_site_data
@@ -23,6 +23,9 @@ MANIFEST = "site.json"
 """Lists the files of a site: what may be replaced and removed when it is written again, and nothing else."""
 
 MADE_BY = "lungbench"
+
+AT_WORK = "writing"
+"""What is hidden in a folder while it is written, and where a writer was killed, is called so."""
 
 
 def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last", made: datetime | None = None) -> Path:
@@ -44,8 +47,7 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
     Raises:
         StoreError: If the folder holds something else or cannot be written, or the board cannot be read.
     """
-    # What may be removed in the end is what an earlier site listed as its own: files of others in the folder stay.
-    before = _files_of_earlier_site(folder)
+    check_folder(folder)
     board = read_site_data(store)
     moment = (made or datetime.now(UTC)).astimezone(UTC)
     with _temporary_folder_in(folder) as fresh:
@@ -60,12 +62,25 @@ def write_site(store: Store, folder: Path, version: str, *, start: Rule = "last"
         _write(fresh / PAGE, site_page(board, version, f"{moment:%Y-%m-%d %H:%M} UTC", start))
         about = {"made_by": MADE_BY, "version": version, "created": moment.isoformat(timespec="seconds")}
         _write(fresh / MANIFEST, json.dumps({**about, "files": [*written, PAGE]}, indent=1) + "\n")
-        for name in (MANIFEST, *written, PAGE):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).replace(folder / name)
-    for name in before - {*written, PAGE}:
-        (folder / name).unlink(missing_ok=True)
+        _move_into_place(fresh, folder, [*written, PAGE])
     return folder / PAGE
+
+
+def _move_into_place(fresh: Path, folder: Path, written: list[str]) -> None:
+    """Move the files of a site to where they belong, the page last, and remove those of the earlier site."""
+    lock = folder / f".{AT_WORK}.lock"
+    # Of two who write at once the files would be mixed.
+    with exclusive_lock(lock):
+        try:
+            # What is removed is what an earlier site listed as its own: files of others in the folder stay.
+            before = _files_of_earlier_site(folder)
+            for name in (MANIFEST, *written):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).replace(folder / name)
+            for name in before - {*written}:
+                (folder / name).unlink(missing_ok=True)
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def check_folder(folder: Path) -> None:
@@ -84,7 +99,7 @@ def _files_of_earlier_site(folder: Path) -> set[str]:
             if folder.exists() or folder.is_symlink():
                 raise refusal
             return set()
-        if not any(folder.iterdir()):
+        if not _holds_anything(folder):
             return set()
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["made_by"] != MADE_BY:
@@ -96,21 +111,28 @@ def _files_of_earlier_site(folder: Path) -> set[str]:
         raise _write_error(folder, error) from error
 
 
-@contextmanager
+def _holds_anything(folder: Path) -> bool:
+    """Whether a folder holds more than what others who write this site, or were killed at it, hide there."""
+    return any(not path.name.startswith(f".{AT_WORK}.") for path in folder.iterdir())
+
+
+@contextlib.contextmanager
 def _temporary_folder_in(folder: Path) -> Iterator[Path]:
     """A temporary folder within ``folder``, so that moving out of it is one step; it is gone in the end."""
     made = not folder.exists()
-    fresh = None
+    fresh = temporary_name(folder / AT_WORK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".writing.", dir=folder))
+        sweep(folder, of=AT_WORK)
+        fresh.mkdir()
         yield fresh
     except OSError as error:
         raise _write_error(folder, error) from error
     finally:
-        if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
-            if made and not any(folder.iterdir()):
+        shutil.rmtree(fresh, ignore_errors=True)
+        if made:
+            # Not where it holds anything by now.
+            with contextlib.suppress(OSError):
                 folder.rmdir()
 
 

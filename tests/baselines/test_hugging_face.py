@@ -15,18 +15,22 @@ import sys
 import threading
 from pathlib import Path
 
+import hub_server
 import numpy as np
 import pytest
 import torch
-from encoder_checkpoints import save_checkpoint
+from encoder_checkpoints import save_checkpoint, write_shards
+from safetensors.torch import load_file
 
 import baselines
-from baselines import MODELS
+from baselines import MODELS, weights
 from baselines.hugging_face.card import KINDS
 from bench.core.errors import RegistryError, SpecError, WeightsError
 from bench.core.inputs import map_inputs
 from bench.data.frontends.chosen import choose_front_end
 from bench.data.units import UnitWaves
+from bench.engine.preflight import check_model
+from bench.experiment.recipes import Request, choose_source, resolve
 
 LENGTHS = (0.3, 0.77, 0.95)
 """Seconds of cycles; none is as long as the encoders' second."""
@@ -362,3 +366,82 @@ def test_the_page_tells_of_every_kind():
     page = (Path(__file__).parents[2] / "docs" / "foundation-encoders.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\S+)` \| .+? \| `(\S+)`", page, re.MULTILINE))
     assert rows == {kind.id: kind.frontend for kind in KINDS.values()}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_whisper_takes_clips_of_its_checkpoints_length_alone(folder_of, small_data, tmp_path, seconds):
+    """The checkpoint's is 1 s in place of the published 30 s."""
+    request = Request(
+        model=f"hf:{folder_of('whisper')}",
+        method="ce",
+        data=str(small_data),
+        cache=tmp_path,
+        settings=(f"frontend.seconds={seconds}",),
+        device="cpu",
+        pretrain="none",
+    )
+    spec = resolve(request, choose_source(request), [1])[0]
+    if seconds == 1.0:
+        check_model(spec)
+        return
+    with pytest.raises(
+        SpecError, match=r"does not take spectrograms of 300 by 16: .* length 100, but found 300"
+    ) as caught:
+        check_model(spec)
+    assert ".." not in caught.value.message
+    assert "--set frontend.seconds" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with hub_server.running() as made:
+        yield made
+
+
+@pytest.fixture
+def in_shards(folder_of, tmp_path):
+    """A checkpoint in two shards: its folder, without the whole file."""
+
+    def made(kind):
+        folder = tmp_path / "shards"
+        shutil.copytree(folder_of("hubert"), folder)
+        state = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").unlink()
+        write_shards(folder, state, kind)
+        return folder
+
+    return made
+
+
+def features_by(name, **words):
+    torch.manual_seed(0)
+    model = baselines.create(f"hf:{name}", **words).eval()
+    return model.features(torch.linspace(-1, 1, 4000)[None])
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_a_checkpoint_in_shards_is_the_same_encoder(folder_of, in_shards, hub, kind, tmp_path, monkeypatch):
+    whole = folder_of("hubert")
+    wanted = features_by(whole, pretrain=str(whole))
+    folder = in_shards(kind)
+    assert torch.equal(features_by(folder, pretrain=str(folder)), wanted)
+    repository, cache = f"lab/shards-{kind}", tmp_path / "cache"
+    made = hub.make("model", repository, {path.name: path.read_bytes() for path in folder.iterdir()})
+    hub_server.use(hub, monkeypatch)
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
+    card = MODELS.card(f"hf:{repository}")
+    found = weights.locate(card, card.default_pretrain, cache)
+    assert found.path.name.endswith(f"{kind}.index.json")
+    assert found.sha256 == weights.locate(card, str(folder), cache).sha256
+    assert torch.equal(features_by(repository, pretrain=str(found.path)), wanted)
+    asked = len(hub.requests)
+    assert weights.locate(card, card.default_pretrain, cache) == found
+    assert hub.requests[asked:] == [], "what is there is not asked for"
+    files = {name: content for name, content in made.files.items() if "00002-of" not in name}
+    hub.make("model", f"{repository}-cut", files)
+    with pytest.raises(WeightsError, match=r"The shard '.*-00002-of-00002\..*' that .* names is not there"):
+        weights.locate(card, f"hf:{repository}-cut/{found.path.name}", cache)
+    next(folder.glob("*00002-of*")).unlink()
+    with pytest.raises(WeightsError, match="is not there") as caught:
+        weights.locate(card, str(folder), cache)
+    assert "with all shards" in caught.value.hint

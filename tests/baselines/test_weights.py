@@ -23,6 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from encoder_checkpoints import write_shards
 from safetensors.torch import save_file
 
 import baselines
@@ -630,25 +631,9 @@ def test_names_of_transformers_5(bare, ast_state, tmp_path):
     assert torch.equal(model.trunk.blocks[1].mlp.fc1.weight, ast_state["trunk.blocks.1.mlp.fc1.weight"])
 
 
-def sharded(folder, state, kind):
-    """A folder as save_pretrained writes it for a checkpoint of two shards."""
-    folder.mkdir()
-    names = sorted(state)
-    stem, ending = ("model", "safetensors") if kind == "safetensors" else ("pytorch_model", "bin")
-    places = {}
-    for number, part in enumerate((names[::2], names[1::2]), start=1):
-        file = f"{stem}-{number:05}-of-00002.{ending}"
-        tensors = {name: state[name] for name in part}
-        save_file(tensors, folder / file) if ending == "safetensors" else torch.save(tensors, folder / file)
-        places |= dict.fromkeys(part, file)
-    index = folder / f"{stem}.{ending}.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
-    return index
-
-
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
 def test_a_checkpoint_in_shards_is_read_by_its_index(kind, ast_state, tmp_path):
-    index = sharded(tmp_path / "hf", hugging_face_state(ast_state), kind)
+    index = write_shards(tmp_path / "hf", hugging_face_state(ast_state), kind)
     for pretrain in (index.parent, index):
         model = baselines.create("ast-tiny", pretrain=str(pretrain), **SMALL)
         assert torch.equal(model.trunk.blocks[1].attn.qkv.bias, ast_state["trunk.blocks.1.attn.qkv.bias"])

@@ -48,7 +48,9 @@ def real(golden, icbhi_folder):
     entries = [entry for entry in golden.facts["recordings"] if not entry["synthetic"]]
     found = [(entry, *made) for entry in entries if (made := real_recording(icbhi_folder, entry)) is not None]
     if not found:
-        pytest.skip(f"BENCH_TEST_ICBHI holds none of {', '.join(entry['rec'] for entry in entries)}")
+        pytest.skip(
+            f"BENCH_TEST_ICBHI holds none, as the set had it, of {', '.join(entry['rec'] for entry in entries)}"
+        )
     return found
 
 

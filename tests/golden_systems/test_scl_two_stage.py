@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from golden_experts import assert_sampled, assert_trained, load_rule, tensor, unit_pictures
+from golden_known import known_recording, real_file
 from golden_recordings import pretend_recording, write_wav
 from golden_rules import rng, weight
 from torch import Tensor, nn
@@ -71,18 +72,15 @@ class Fitted:
 
 
 @pytest.fixture(scope="module", params=["real", "pretend"])
-def fitted(request, scl, golden, tmp_path_factory) -> tuple[str, list[dict[str, Any]], Fitted]:
+def fitted(request, scl, tmp_path_factory) -> tuple[str, list[dict[str, Any]], Fitted]:
     entries = [entry for entry in scl.facts["cycles"] if entry["key"].startswith(request.param)]
     names = list(dict.fromkeys(entry["recording"] for entry in entries))
     if request.param == "pretend":
         folder = tmp_path_factory.mktemp("wav")
-        known = {each["rec"]: each for each in golden.json("features.json")["recordings"]}
-        paths = {name: pretend_file(folder, scl.seed, known[name]) for name in names}
+        paths = {name: pretend_file(folder, scl.seed, name) for name in names}
     else:
         folder = request.getfixturevalue("icbhi_folder")
-        paths = {name: next(iter(sorted(folder.rglob(f"{name}.wav"))), None) for name in names}
-        if None in paths.values():
-            pytest.skip("BENCH_TEST_ICBHI does not hold all recordings of the batch")
+        paths = {name: real_file(folder, name) for name in names}
     waves = {name: (torch.from_numpy(wave), rate) for name, (wave, rate) in map_values(read_samples, paths)}
     return request.param, entries, Fitted(entries, waves)
 
@@ -91,9 +89,10 @@ def map_values(function: Any, items: dict[str, Path]) -> Iterator[tuple[str, Any
     return ((name, function(path)) for name, path in items.items())
 
 
-def pretend_file(folder: Path, seed: int, known: dict[str, Any]) -> Path:
-    name, rate, bits = known["rec"], known["sr"], known["bits"]
-    return write_wav(folder / f"{name}.wav", pretend_recording(seed, name, rate, bits, known["n_native"]), rate, bits)
+def pretend_file(folder: Path, seed: int, name: str) -> Path:
+    known = known_recording(name)
+    integers = pretend_recording(seed, name, known.rate, known.bits, known.count)
+    return write_wav(folder / f"{name}.wav", integers, known.rate, known.bits)
 
 
 def test_waveforms(scl, fitted):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 CONVOLUTIONS = {
@@ -51,6 +54,31 @@ def save_checkpoint(kind: str, folder: Path, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     return folder
+
+
+def write_shards(folder: Path, state: Mapping[str, torch.Tensor], kind: str) -> Path:
+    """Write tensors as save_pretrained does a checkpoint that is larger than its shards: two of them, and an index.
+
+    Args:
+        folder: Where to.
+        state: The tensors.
+        kind: ``safetensors`` or ``bin``.
+
+    Returns:
+        The index.
+    """
+    folder.mkdir(exist_ok=True)
+    names = sorted(state)
+    stem, ending = ("model", "safetensors") if kind == "safetensors" else ("pytorch_model", "bin")
+    places = {}
+    for number, part in enumerate((names[::2], names[1::2]), start=1):
+        file = f"{stem}-{number:05}-of-00002.{ending}"
+        tensors = {name: state[name] for name in part}
+        save_file(tensors, folder / file) if ending == "safetensors" else torch.save(tensors, folder / file)
+        places |= dict.fromkeys(part, file)
+    index = folder / f"{stem}.{ending}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
+    return index
 
 
 BEATS = {

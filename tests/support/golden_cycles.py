@@ -10,18 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_known import known_recording, real_file
 from golden_recordings import pretend_recording
 
 from bench.data.samples import read_samples
 from bench.data.wav import read_header
-
-PRETEND = {
-    "901_1b1_Tc_sc_Meditron": (1200007, 44100, 16),
-    "902_1b1_Al_sc_Meditron": (270011, 10000, 16),
-    "903_1b1_Ar_sc_Litt3200": (108003, 4000, 16),
-    "904_1b1_Pl_mc_AKGC417L": (432000, 16000, 24),
-}
-"""Samples, rate in Hz and bits of each pretend recording (README A, section 1)."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +52,12 @@ def golden_cycle(golden: Any, name: str, request: pytest.FixtureRequest) -> Gold
     facts = golden.facts["cycles"][name]
     recording = facts["recording"]
     if not facts["real"]:
-        count, rate, bits = PRETEND[recording]
-        whole = pretend_recording(golden.seed, recording, rate, bits, count)
-        return GoldenCycle(name, facts, (whole / 2.0 ** (bits - 1)).astype(np.float32), rate, bits)
-    found = sorted(request.getfixturevalue("icbhi_folder").rglob(f"{recording}.wav"))
-    if not found:
-        pytest.skip(f"BENCH_TEST_ICBHI holds no {recording}.wav")
-    return GoldenCycle(name, facts, *read_samples(found[0]), read_header(found[0]).bits)
+        known = known_recording(recording)
+        whole = pretend_recording(golden.seed, recording, known.rate, known.bits, known.count)
+        wave = (whole / 2.0 ** (known.bits - 1)).astype(np.float32)
+        return GoldenCycle(name, facts, wave, known.rate, known.bits)
+    path = real_file(request.getfixturevalue("icbhi_folder"), recording)
+    return GoldenCycle(name, facts, *read_samples(path), read_header(path).bits)
 
 
 def at_positions(golden: Any, key: str, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

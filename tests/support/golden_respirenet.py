@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from golden_known import known_recordings
 from golden_recordings import pretend_recording
 from golden_rules import rng
 
@@ -32,13 +33,14 @@ def pretend_wave(seed: int, entry: dict[str, Any]) -> torch.Tensor:
 
 
 def real_recording(folder: Path, entry: dict[str, Any]) -> tuple[torch.Tensor, list[tuple[float, float]]] | None:
-    """A real recording and its cycles; None where the folder does not hold it."""
-    found = sorted(folder.rglob(f"{entry['rec']}.wav"))
-    if not found:
+    """A real recording and its cycles; None where the folder does not hold it, or another sound of its name."""
+    known = known_recordings()[entry["rec"]]
+    path = next((path for path in sorted(folder.rglob(f"{entry['rec']}.wav")) if known.is_in(path)), None)
+    if path is None:
         return None
-    wave, rate = read_samples(found[0])
+    wave, rate = read_samples(path)
     assert (rate, len(wave)) == (entry["sr"], entry["n_native"])
-    lines = found[0].with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    lines = path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
     return torch.from_numpy(wave), [tuple(map(float, line.split()[:2])) for line in lines if line.strip()]
 
 

@@ -361,9 +361,10 @@ def running() -> Iterator[Hub]:
 
 def use(hub: Hub, patch: pytest.MonkeyPatch, token: str | None = WRITES) -> None:
     """Have this process's client library speak to a hub, as ``HF_ENDPOINT`` and ``HF_TOKEN`` have a new process."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, hf_api
 
     patch.setattr(constants, "ENDPOINT", hub.url)
+    patch.setattr(hf_api.api, "endpoint", hub.url)
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     patch.setattr(constants, "HF_TOKEN_PATH", "/nowhere/token")

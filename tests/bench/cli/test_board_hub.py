@@ -13,6 +13,7 @@ from board_runs import write_run
 from hub_server import READS
 from icbhi_sets import part_of_folder, write_set
 
+from bench.core import hub_sizes
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
@@ -153,6 +154,16 @@ def test_a_damaged_board_is_not_taken(hub, board, add, tmp_path):
     assert "is no bundle" in said(board("clinic", "pull", PLACE, code=4))
     assert "board.zip of hf:lab/board is no bundle" in said(board("ward", "push", PLACE, code=4))
     assert not list((tmp_path / "clinic").rglob("result.json"))
+
+
+def test_a_board_that_is_too_large_is_not_fetched(hub, board, add, monkeypatch):
+    add("ward", seed=1)
+    pushed(board, "ward")
+    add("clinic", seed=2)
+    monkeypatch.setattr(hub_sizes, "MOST_BYTES", 1000)
+    for words in (("clinic", "pull"), ("clinic", "push")):
+        assert f"{PLACE} has " in (words_of := said(board(*words, PLACE, code=3)))
+        assert "more than the 1,000 that are fetched at once. hint: If that is meant" in words_of
 
 
 def test_who_may_only_read_pulls_and_does_not_push(hub, board, add, monkeypatch):

@@ -172,6 +172,27 @@ def test_a_sound_on_the_standard_input(predict, wav, monkeypatch):
         assert f"{words} the standard input" in predict("-", code=3).err
 
 
+@pytest.mark.parametrize(
+    ("subtype", "value", "options", "words"),
+    [
+        ("PCM_16", 0.5, ["--cycles", "annotations"], "stdin has no annotation"),
+        ("FLOAT", np.nan, [], "The recording stdin holds"),
+        ("PCM_U8", 0.5, ["--channel", "2"], "stdin has 1 channel,"),
+    ],
+)
+def test_messages_on_a_sound_on_the_standard_input_name_no_temporary_file(
+    predict, monkeypatch, tmp_path, subtype, value, options, words
+):
+    sound = io.BytesIO()
+    soundfile.write(sound, np.full(4000, value), 4000, subtype=subtype, format="WAV")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(sound.getvalue()), isatty=lambda: False))
+    page = tmp_path / "page.html"
+    found = predict("-", "--format", "json", "--html", str(page), *options, code=3)
+    assert words in found.err
+    for text in (found.out, found.err, page.read_text()):
+        assert "bench-sound" not in text
+
+
 def test_bad_files_end_with_code_3_and_a_bad_run_with_2(predict, place, tmp_path):
     soundfile.write(tmp_path / "stereo.wav", np.random.default_rng(0).uniform(-1, 1, (8000, 2)), 4000)
     found = predict("stereo.wav", code=3)

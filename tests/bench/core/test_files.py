@@ -107,6 +107,19 @@ def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
         assert mine.is_file()
 
 
+def test_the_next_writer_of_a_file_removes_what_killed_ones_left(tmp_path):
+    """Of a process that cannot be: no such number is given."""
+    target, cut = tmp_path / "x[1].csv", f"-{os.getpid()}-"
+    left = [temporary_name(target).name.replace(cut, f"-{2**22 + 1}-") for _ in range(2)]
+    other = temporary_name(tmp_path / "y.csv").name.replace(cut, f"-{2**22 + 1}-")
+    mine = temporary_name(target).name
+    for name in (*left, other, mine):
+        (tmp_path / name).touch()
+    with output_path(target) as path:
+        path.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other, mine, target.name])
+
+
 def test_a_folder_that_a_killed_process_left_is_swept_with_all_that_is_in_it(tmp_path):
     script = (
         "import os, sys; from pathlib import Path; from bench.core.files import temporary_name\n"

@@ -17,7 +17,7 @@ from icbhi_sets import NAMES, load_dataset, verify, write_annotation, write_set
 
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError, StoreError
-from bench.core.paths import board_location, cache_folder, expanded, home_folder, listed
+from bench.core.paths import board_location, cache_folder, expanded, home_folder, listed, named_home
 from bench.data.bank import prepare_bank
 from bench.data.sources import dataset_folder
 
@@ -105,6 +105,15 @@ def test_a_current_folder_that_is_no_utf8_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     with pytest.raises(SpecError, match=r"caf\?/results is not UTF-8"):
         home_folder()
+
+
+def test_a_file_in_the_place_of_the_results_folder_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"The results folder .* cannot be read: Not a directory"):
+        home_folder(tmp_path / "file")
+    assert named_home(tmp_path / "file") == tmp_path / "file"
+    with pytest.raises(StoreError, match="cannot be read: Not a directory"):
+        home_folder(tmp_path / "file" / "below")
 
 
 def test_a_current_folder_that_is_gone_is_a_sentence(tmp_path, monkeypatch):

@@ -4,7 +4,9 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from board_runs import write_run
@@ -12,6 +14,7 @@ from official_sets import OFFICIAL
 from site_boards import NASTY, PARTIAL, make_board
 
 from bench.core.errors import StoreError
+from bench.core.files import temporary_name
 from leaderboard.render.pages import resource
 from leaderboard.results.schema import RULES
 from leaderboard.site import data, write_site
@@ -377,6 +380,19 @@ def test_a_site_is_written_again_and_files_of_others_stay(store, tmp_path):
     assert (folder / "CNAME").read_text() == "example.org"
     assert not (folder / "data" / "old.csv").exists()
     assert (tmp_path / "outside").exists()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_writers_side_by_side_and_killed_ones_leave_one_whole_page(tmp_path):
+    store, folder = Store.open(tmp_path / "none"), tmp_path / "page"
+    # As a first writer leaves it that was killed: of a process that cannot be, since no such number is given.
+    left = folder / temporary_name(folder / "writing").name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+    left.mkdir(parents=True)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda version: write_site(store, folder, version), "123"))
+    listed = json.loads((folder / "site.json").read_text())["files"]
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {*listed, "site.json"}
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 

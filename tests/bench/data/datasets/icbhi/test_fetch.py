@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from icbhi_sets import load_dataset, write_set
@@ -230,6 +231,14 @@ def test_two_versions_of_a_file_are_never_glued_together(site, tmp_path):
     download(f"{site.url}x", tmp_path / "x", patience=QUICK, limit=10**6)
     assert (tmp_path / "x").read_bytes() == site.files["x"]
     assert {path.name for path in tmp_path.iterdir()} == {"x"}
+
+
+def test_a_disk_without_room_is_said_before_it_is_full(site, tmp_path, monkeypatch):
+    site.files["x"] = bytes(100_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=99_999))
+    with pytest.raises(DataError, match=r"/x takes 100,000 bytes, but 99,999 are free in "):
+        download(f"{site.url}x", tmp_path / "x", patience=QUICK, limit=10**6)
+    assert not list(tmp_path.glob("x*.part"))
 
 
 def test_an_answer_with_another_range_is_not_used(site, tmp_path):
