@@ -182,7 +182,8 @@ def _end(found: Predictions) -> None:
     """Say what was done, and end with the code of broken data where a file was skipped."""
     unit = plural(next(iter(found.units))) + "/s" if len(found.units) == 1 else "a second"
     speed = f" ({found.cycles_per_second:,} {unit})" if found.cycles_per_second else ""
-    logger.info(f"{found.units_in_words} of {counted_noun(len(found.files), 'file')} in {found.seconds:.2f} s{speed}")
+    files = counted_noun(len(found.files), "file")
+    logger.info(f"classified {found.units_in_words} of {files} in {found.seconds:.2f} s{speed}")
     if found.skipped:
         logger.warning(f"{len(found.skipped):,} of them skipped, for the reasons above")
         raise typer.Exit(DataError.exit_code)

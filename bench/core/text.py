@@ -57,6 +57,16 @@ def echoed(text: object, limit: int = ECHO_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+LONGEST_FRACTION = 8
+"""Characters of a fraction that somebody typed; one that a search drew has more."""
+
+
+def setting_words(value: object) -> str:
+    """The value of a setting for people: a fraction as it was typed, or in four digits where a search drew it."""
+    text = str(value)
+    return f"{value:.4g}" if isinstance(value, float) and len(text) > LONGEST_FRACTION else text
+
+
 def capital(words: str) -> str:
     """Words as a sentence begins with them: only the first letter changes."""
     return words[:1].upper() + words[1:]

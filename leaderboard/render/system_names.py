@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.core.datasets import extent_words
+from bench.core.text import setting_words
 from leaderboard.render.cells import Values
 from leaderboard.results.schema import COMBINED
 from leaderboard.tables.titles import system_title
@@ -39,7 +40,7 @@ def _differences(differs: Mapping[str, Any], chosen: Mapping[str, Any], is_run: 
     short = [name.rpartition(".")[2] for name in differs]
     words = [word if short.count(word) == 1 else name for name, word in zip(differs, short, strict=True)]
     return ", ".join(
-        f"{word} chosen ({', '.join(map(str, chosen[name]))})"
+        f"{word} chosen ({', '.join(map(setting_words, chosen[name]))})"
         if name in chosen
         else _setting(name, word, differs[name], is_run)
         for name, word in zip(differs, words, strict=True)
@@ -57,7 +58,7 @@ def _setting(name: str, word: str, value: Any, is_run: bool) -> str:
         return f"without {word}"
     if value is True:
         return f"with {word}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(setting_words, value)) if isinstance(value, list) else setting_words(value)
     is_digest = len(text) == _DIGEST and set(text) <= set("0123456789abcdef")
     return f"{word} {text[:8]}" if is_digest else f"{word} {text}"
 

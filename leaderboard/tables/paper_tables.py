@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from bench.core.text import setting_words
 from leaderboard.metrics import Sensitivity
 from leaderboard.published import PrintedRow, PrintedTable
 from leaderboard.results.schema import Rule
@@ -237,6 +238,7 @@ def _listed(ids: Sequence[str]) -> str:
 def _deviation_words(what: str, differs: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Where the runs shown deviate from the row's recipe, in words."""
     said = [
-        f"{name.rpartition('.')[2]} {values['here']} instead of {values['recipe']}" for name, values in differs.items()
+        f"{name.rpartition('.')[2]} {setting_words(values['here'])} instead of {setting_words(values['recipe'])}"
+        for name, values in differs.items()
     ]
     return f"{what}: {', '.join(said)}." if said else None

@@ -52,7 +52,7 @@ def check_onnx() -> None:
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise SpecError(
-            f"--format onnx needs {', '.join(PACKAGES)}, of which {', '.join(missing)} cannot be found here.",
+            f"--format onnx needs packages that are not installed: {', '.join(missing)}.",
             "Install them: pip install 'lungbench[onnx]'",
         )
 

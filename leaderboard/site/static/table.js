@@ -178,7 +178,7 @@ function fillTable(section) {
 function fillTables() {
   const shown = [...document.querySelectorAll("#tables > section")].map(fillTable).reduce((sum, count) => sum + count, 0);
   const all = page.systems.filter((_, place) => underRule(place)).length;
-  byId("count").textContent = `${shown} of ${all} systems`;
+  byId("count").textContent = `${shown} of ${all} ${all === 1 ? "system" : "systems"}`;
   byId("nothing").hidden = shown > 0;
   byId("nothing").textContent = !page.systems.length ? "The board is empty." :
     all ? "No system matches these filters." : `No run has numbers under ${state.rule}.`;

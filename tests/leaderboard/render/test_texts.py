@@ -133,6 +133,10 @@ def named(**fields):
         (named(name="ours"), ["ours (submitted)"]),
         (named(name="ours", differs={"pretrain": "imagenet"}), ["ours (submitted)", "from imagenet"]),
         (named(differs={"o.alpha": 0.5, "sampler": None}), ["ast + ce", "from imagenet", "alpha 0.5, default sampler"]),
+        (
+            named(differs={"o.tau": 0.037254863797721485, "lr": 1e-05}),
+            ["ast + ce", "from imagenet", "tau 0.03725, lr 1e-05"],
+        ),
         (named(name="ours", differs={"epochs": None}), ["ours (submitted)", "without epochs"]),
         (named(differs={"a.size": 1, "b.size": 2}), ["ast + ce", "from imagenet", "a.size 1, b.size 2"]),
         (named(differs={"x": True, "y": False}), ["ast + ce", "from imagenet", "with x, without y"]),
