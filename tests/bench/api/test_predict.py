@@ -14,7 +14,7 @@ from small_data import write_small_data
 from small_runs import SETTINGS, small_run
 
 import bench
-from bench.api import predictions as module
+from bench.api import heard_recordings
 from bench.core.errors import SpecError, WeightsError
 from bench.engine import trained
 from leaderboard.results.combinations import POOLINGS
@@ -287,7 +287,7 @@ def test_no_more_than_a_batch_of_recordings_is_in_memory(run, sounds, predict, m
     for number in range(60):
         shutil.copy(sounds / "a.wav", sounds / f"copy{number}.wav")
     seen, most = [], []
-    read = module.read_sound
+    read = heard_recordings.read_sound
 
     def counted(path):
         sound = read(path)
@@ -295,7 +295,7 @@ def test_no_more_than_a_batch_of_recordings_is_in_memory(run, sounds, predict, m
         most.append(sum(one() is not None for one in seen))
         return sound
 
-    monkeypatch.setattr(module, "read_sound", counted)
+    monkeypatch.setattr(heard_recordings, "read_sound", counted)
     found = predict(run, f"{sounds}/copy*.wav", window=1.0, batch=12)
     assert sum(len(recording.cycles) for recording in found) == 180
     # Three windows of each: four files fill a batch, and one more is being read.
