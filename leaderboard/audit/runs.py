@@ -284,6 +284,7 @@ def _metrics_by_epoch(document: Document, part: str, task: TaskCard) -> dict[int
 def _epoch_findings(document: Document, where: str, task: TaskCard) -> Iterator[Finding]:
     """Whether the epoch of each rule is the one that the rule asks for, and has the numbers that it had then."""
     test, val = (_metrics_by_epoch(document, part, task) for part in ("test", "val"))
+    least_se = _least_se(document)
     for rule, by_judged in document["metrics"].items():
         epoch = by_judged[task.strict].get("epoch") if by_judged else None
         if not isinstance(epoch, int) or not test:
@@ -293,19 +294,26 @@ def _epoch_findings(document: Document, where: str, task: TaskCard) -> Iterator[
             had = test[epoch]["score"]
             sentence = f"In {where} {rule} is epoch {epoch} with a Score of {score:.4f}, but that epoch had {had:.4f}."
             yield Finding("epoch-disagrees", where, sentence, {"epoch": epoch, "stored": score, "had": had})
-        asked = _epoch_asked_for(rule, epoch, test, val)
+        asked = _epoch_asked_for(rule, epoch, test, val, least_se)
         if asked is not None and asked != epoch:
             sentence = f"In {where} {rule} is epoch {epoch}, but the rule asks for epoch {asked}."
             yield Finding("rule-contradicted", where, sentence, {"rule": rule, "epoch": epoch, "asked": asked})
 
 
-def _epoch_asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document]) -> int | None:
+def _least_se(document: Document) -> float:
+    """The Se, percent, that an epoch must exceed to be the best one: the spec's, or else that of the official code."""
+    said = document["spec"].get("best_min_se")
+    return float(said) if _is_number(said) else SMALLEST_SE
+
+
+def _epoch_asked_for(
+    rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document], least_se: float
+) -> int | None:
     """The epoch that a rule asks for; the given one where it is as good, None where the result does not show it."""
     if rule == "last":
         return max(test)
     rows = {"best-test": test, "best-val": val}.get(rule, {})
-    # The official code takes an epoch as best only where its sensitivity is above the least one.
-    able = {number: row for number, row in rows.items() if row["se"] > SMALLEST_SE} or rows
+    able = {number: row for number, row in rows.items() if row["se"] > least_se} or rows
     if epoch not in able:
         return max(able, key=lambda number: float(able[number]["score"])) if able else None
     better = [number for number, row in able.items() if row["score"] > able[epoch]["score"] + TOLERANCE]
