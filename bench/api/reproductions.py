@@ -14,6 +14,7 @@ from bench.api.matrices import PlannedMatrix, outcome_of, run_planned, say_devic
 from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
 from bench.api.searches import start_search
 from bench.api.study import Study
+from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, home_folder
 from bench.core.registry import suggestion
@@ -25,15 +26,9 @@ if TYPE_CHECKING:
     from bench.launch.matrix.plans import EndedRun, PlannedRun
     from bench.launch.matrix.tables import TablePlan
     from bench.search.planning import PlannedSearch
-    from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
 
 logger = logging.getLogger(__name__)
-
-TABLES = ("table1", "table2", "table3")
-FIGURE = "figure2"
-PROTOCOL: Rule = "best-test"
-"""The paper's selection rule."""
 
 
 @api_call
@@ -122,11 +117,11 @@ def reproduce(
         cache=cache,
     )
     words = None if seeds is None else seeds_text(seeds)
-    if table == FIGURE:
+    if table == paper.FIGURE:
         planned = plan_figure2(
             request, only=only, seeds=words, objective=objective, home=home, workers=workers, launch=where
         )
-        return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
+        return {"figure": paper.FIGURE, "studies": [start_search(one).to_json() for one in planned]}
     planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
     return reproduce_table(planned_table, rerun=rerun).to_json()
 
@@ -225,8 +220,8 @@ def plan_table(
     from bench.launch.matrix.tables import choose_systems, make_plan
     from leaderboard.published import printed_table
 
-    if name not in TABLES:
-        raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*TABLES, FIGURE))}")
+    if name not in paper.TABLES:
+        raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*paper.TABLES, paper.FIGURE))}")
     where = options or launch_options()
     table = printed_table(name)
     systems = choose_systems(table, only)
@@ -266,7 +261,7 @@ def reproduce_table(planned: PlannedTable, *, rerun: bool = False) -> Reproduced
     board = board_location(planned.home)
     ended = run_planned(planned.matrix, planned.options, rerun=rerun).ended
     store = Store.open(board)
-    table = table_of_board(planned.plan.table.name, store, PROTOCOL)
+    table = table_of_board(planned.plan.table.name, store, paper.RULE)
     return ReproducedTable(planned.plan, ended, table)
 
 
