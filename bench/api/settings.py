@@ -15,7 +15,7 @@ from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields, parts_of
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import echoed, setting_text
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import registries
 from bench.experiment.spec import OWNERS, RunSpec, field_type, settable_fields
@@ -257,11 +257,6 @@ def _texts(row: Mapping[str, Any], has_values: bool, has_spaces: bool) -> list[s
     searched = "" if space is None else "; ".join(filter(None, (range_of_search(space), values_of_grid(space))))
     searches = [searched] if has_spaces else []
     return [row["name"], *values, setting_text(row["default"]), allowed_values(row), *searches, row["help"]]
-
-
-def setting_text(value: Any) -> str:
-    """A value as ``--set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

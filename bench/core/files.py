@@ -34,6 +34,7 @@ __all__ = [
     "atomic_path",
     "check_writable",
     "exclusive_lock",
+    "file_sha256",
     "home_expanded",
     "new_file",
     "output_path",
@@ -225,6 +226,12 @@ def share_as(path: Path, like: os.stat_result) -> None:
     if stat.S_IMODE(path.stat().st_mode) != stat.S_IMODE(like.st_mode):
         with contextlib.suppress(PermissionError, NotImplementedError):
             path.chmod(stat.S_IMODE(like.st_mode))
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, as hexadecimal digits; raises OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sync_file(path: Path) -> None:
