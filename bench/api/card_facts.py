@@ -27,9 +27,6 @@ from leaderboard.tables.row_systems import ALONE, is_run_of
 from leaderboard.tables.single_result import PartScores, part_scores, run_of_result
 from leaderboard.tasks import JudgedTask
 
-PARTS = ("model", "method", "frontend")
-"""The things of a spec that have cards beside the data set."""
-
 
 @dataclass(frozen=True)
 class CardFacts:

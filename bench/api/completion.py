@@ -72,8 +72,9 @@ def published_systems(home: Path | None = None) -> Iterable[str]:
 def parts(home: Path | None = None) -> Iterable[str]:
     """Parts of a run's spec, and the owners of options."""
     from bench.api.settings import PARTS
+    from bench.experiment.spec import OWNERS
 
-    return [*PARTS, "model", "method", "frontend"]
+    return [*PARTS, *OWNERS]
 
 
 def _ids(kind: str) -> list[str]:

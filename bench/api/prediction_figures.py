@@ -26,7 +26,6 @@ from bench.data.sounds import read_sound
 from bench.search.figures.style import INK, MUTED, PAPER, SERIES, drawing
 
 PictureFormat = Literal["svg", "png"]
-FORMATS: tuple[PictureFormat, ...] = ("svg", "png")
 
 COLUMNS = 600
 """Points of time of waveform and spectrogram, whatever the length of the recording."""

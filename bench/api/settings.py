@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.api.registries import allowed_values, described_option, range_of_search, values_of_grid
-from bench.core.cards import chosen_recipe
+from bench.core.cards import PROFILES, chosen_recipe
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields, parts_of
@@ -27,7 +27,6 @@ OTHER = "run"
 """The part of a spec's fields that belong to none of its parts."""
 
 PARTS = (*parts_of(RunSpec), OTHER)
-PROFILES = ("paper", "demo")
 FORMATS = ("table", "json", "csv", "markdown")
 
 Cards = Mapping[str, Any]
