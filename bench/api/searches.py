@@ -344,7 +344,8 @@ def list_studies(
         A row for each, and what is wrong with those that cannot be read.
     """
     from bench.search.storage import places_in
-    from bench.search.study import studies_in, summary
+    from bench.search.study import studies_in
+    from bench.search.study_values import summary
 
     studies, damaged = studies_in(places_in(storage, home_folder(home)))
     return [summary(study) for study in studies], damaged

@@ -27,7 +27,8 @@ from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
-from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.study import Search, Settings, cards_of, check_study, make_study
+from bench.search.study_values import counted
 from bench.search.trial_results import bring_results
 from bench.search.workers import Crew
 
