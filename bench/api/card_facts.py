@@ -143,7 +143,11 @@ class CardFacts:
 
     @cached_property
     def numbers(self) -> int | None:
-        """How many numbers a file of the run's weights holds; None where the folder keeps no weights."""
+        """How many numbers a file of the run's weights holds; None where the folder keeps none.
+
+        Raises:
+            WeightsError: If the file cannot be read.
+        """
         if not self.kept:
             return None
         path = self.folder.weights_of(self.kept[0])

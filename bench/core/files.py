@@ -309,6 +309,9 @@ def temporary_folder(name: str) -> Iterator[Path]:
 
     Args:
         name: Word for what the folder is for; its name begins with it.
+
+    Raises:
+        StoreError: If it cannot be made.
     """
     place = Path(tempfile.gettempdir())
     sweep(place)
