@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+HELD_OUT = "held-out"
+
 
 @api_call
 @resumable
@@ -42,7 +44,7 @@ def reproduce(
     settings: Mapping[str, Any] | None = None,
     profile: str = "auto",
     workers: int = 1,
-    objective: str = "held-out",
+    objective: str = HELD_OUT,
     processes: int = 1,
     device: str = "auto",
     precision: str = "auto",
@@ -106,6 +108,7 @@ def reproduce(
         scheduler=scheduler,
         slurm=slurm,
     )
+    check_use(table, where, rerun=rerun, workers=workers, objective=objective)
     request = rows_request(
         data=data,
         fields=joined_settings(settings, options),
@@ -124,6 +127,36 @@ def reproduce(
         return {"figure": paper.FIGURE, "studies": [start_search(one).to_json() for one in planned]}
     planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
     return reproduce_table(planned_table, rerun=rerun).to_json()
+
+
+def check_use(table: str, where: LaunchOptions, *, rerun: bool, workers: int, objective: str) -> None:
+    """Refuse options that what is reproduced has no use for, rather than pass over them.
+
+    Args:
+        table: A table, or the figure.
+        where: Where and how the runs are carried out.
+        rerun: Whether finished runs are to be run again.
+        workers: Workers of a search.
+        objective: What a search judges its trials by.
+
+    Raises:
+        SpecError: If one is asked for; the hint says what serves in its place.
+    """
+    if table == paper.FIGURE:
+        usual = launch_options()
+        useless = {
+            "--rerun": rerun and "`bench search delete NAME` lets a study begin anew.",
+            "--timeout": where.timeout is not None and "`bench search show NAME` says how far a trial is.",
+            "--retries": where.retries != usual.retries and "A trial whose worker was lost is tried again by itself.",
+        }
+    else:
+        useless = {
+            "--workers": workers != 1 and "--jobs says how many runs of a table there are at a time.",
+            "--objective": objective != HELD_OUT and "The tables of the paper search for nothing.",
+        }
+    for option, hint in useless.items():
+        if hint:
+            raise SpecError(f"{echoed(table)} has no use for {option}.", hint)
 
 
 def rows_request(**asked: Any) -> Request:

@@ -118,6 +118,7 @@ def _search_figure(given: Mapping[str, Any], options: LaunchOptions) -> None:
     """Plan the searches of the figure, and print them or work on them."""
     from bench.api import reproductions
 
+    _check_use(given, options)
     asked = {name: given[name] for name in ("only", "seeds", "objective", "workers", "home")}
     request = reproductions.rows_request(**request_fields(given))
     planned = reproductions.plan_figure2(request, launch=options, **asked)
@@ -131,6 +132,7 @@ def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
     """Plan the runs of a table, and print them or carry them out."""
     from bench.api import reproductions
 
+    _check_use(given, options)
     asked = {name: given[name] for name in ("only", "seeds", "home")}
     request = reproductions.rows_request(**request_fields(given))
     table = reproductions.plan_table(given["what"], request, options=options, **asked)
@@ -138,6 +140,12 @@ def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
         _print_runs(table.to_json(), given["output"])
     else:
         _run_rows(table, given["rerun"], given["output"])
+
+
+def _check_use(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    from bench.api.reproductions import check_use
+
+    check_use(given["what"], options, **{name: given[name] for name in ("rerun", "workers", "objective")})
 
 
 def _run_rows(planned: PlannedTable, rerun: bool, output: str) -> None:

@@ -83,7 +83,7 @@ class SearchSession:
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
         if not self.launch.elsewhere:
-            device_shares_for(execution, self.workers)
+            device_shares_for(execution, self.workers, self.launch.devices)
         check_data(request, execution)
         check_study(self.place, self.name, request)
 
@@ -168,7 +168,7 @@ class SearchSession:
         give_up_after = self.settings.give_up_after
         if self.launch.elsewhere:
             return FarCrew(study, self.home, execution, self.workers, self.launch, give_up_after)
-        return Crew(study, self.home, execution, self.workers, give_up_after)
+        return Crew(study, self.home, execution, self.workers, give_up_after, self.launch.devices)
 
     def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
         if not self.settings.final_seeds:
