@@ -16,7 +16,7 @@ from bench.api.prediction_notices import described_runs, notices
 from bench.api.prediction_values import PredictedCycle, PredictedRecording, SkippedFile, row_names
 from bench.api.repeated_notices import RepeatedNotices
 from bench.api.requests import FilePath, plugin_files
-from bench.api.trained_systems import OWN_PRECISION, Opening, open_system
+from bench.api.trained_systems import OWN_PRECISION, USUAL_POOLING, Opening, open_system
 from bench.core.errors import BenchError, SpecError
 from bench.core.files import temporary_folder
 from bench.core.paths import cache_folder, home_folder
@@ -194,7 +194,7 @@ def predict(
     run: RunReference | Sequence[RunReference],
     paths: FilePath | Sequence[FilePath],
     *,
-    combine: str = "mean",
+    combine: str = USUAL_POOLING,
     cycles: str = "auto",
     window: float | None = None,
     hop: float | None = None,
@@ -258,6 +258,8 @@ def predict(
     opening = Opening(device, precision, cache_folder(cache), named, allow)
     system = open_system(references, combine, home_folder(home), opening)
     first = system.runs[0]
+    if cycles == "annotations" and (window is not None or hop is not None):
+        raise SpecError("--window and --hop are of windows, but cycles is annotations.", "Leave them out, or use auto.")
     finder = CycleFinder(cycles, _windows(system, window, hop), first.judged.dataset, first.judged.task)
     rows = batch or first.spec.distribution.eval_batch
     files = list(find_sound_files(words, finder.annotation_endings))

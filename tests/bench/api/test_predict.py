@@ -156,6 +156,8 @@ def test_a_stored_ensemble_stands_for_its_parts_and_needs_their_folders(run, oth
         ({"what": "ffff"}, "There is no run 'ffff'"),
         ({"paths": []}, "No sound file is named"),
         ({"combine": "median"}, "Unknown combination 'median'"),
+        ({"combine": "product"}, "nothing to combine by product"),
+        ({"cycles": "annotations", "window": 4}, "--window and --hop are of windows"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
         ({"channel": "left"}, "channel is 'left'"),
         ({"channel": 0}, "channel is '0'"),
