@@ -116,6 +116,11 @@ def list_settings(
             "A data set changes values of recipes, but no model, method or front-end is named.",
             "Add --model ID, --method ID or --frontend ID.",
         )
+    if not cards and (pretrain is not None or profile != PROFILES[0]):
+        raise SpecError(
+            "Weights and profile choose among recipes, but no model or method is named.",
+            "Add --model ID or --method ID.",
+        )
     rows = [
         {"part": where, "name": name, **described}
         for where, name, described in _described(cards)
