@@ -70,13 +70,15 @@ class RecordingReader:
         if isinstance(file, NotFound):
             yield Scored(_nowhere(file.shown), error=file.error)
             return
+        kept = folder / "stdin.wav"
         try:
-            path = file.path or spool_sound(_standard_input(), folder / "stdin.wav")
-            sound = read_sound(path)
+            sound = read_sound(file.path or spool_sound(_standard_input(), kept))
             channels = self._channels(sound, file)
             found = self._finder.find(sound, _name(file), beside=file.path is not None)
         except BenchError as error:
-            yield Scored(_nowhere(file.shown), error=error.detached())
+            # Where a sound from the standard input lay for the moment tells nobody anything.
+            words = error.detached().message.replace(str(kept), file.shown)
+            yield Scored(_nowhere(file.shown), error=type(error)(words, error.hint))
             return
         for sentence in found.notes:
             self._note(file.shown, sentence)
