@@ -99,7 +99,7 @@ class RecordingReader:
                 return [1]
             raise DataError(
                 f"{echoed(file.shown, 300)} has {number} channels, and they are not mixed.",
-                f"Say which is heard with --channel 1 to {number}, or hear each by itself with --channel all.",
+                f"Say which is heard with --channel N (1 to {number}), or hear each by itself with --channel all.",
             )
         if int(self._channel) > number:
             raise DataError(
