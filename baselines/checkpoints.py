@@ -16,6 +16,7 @@ from baselines import torch_files
 from baselines.ast.config import unusual_grid
 from baselines.torch_files import NOT_WEIGHTS_HINT
 from bench.core.errors import WeightsError
+from bench.core.files import file_sha256
 from bench.core.text import echoed
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, *state: int) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise WeightsError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.") from error
 

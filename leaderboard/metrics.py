@@ -215,14 +215,3 @@ def score_cycles(labels: ArrayLike, scores: ArrayLike, task: TaskCard = FOUR_CLA
     classes = len(task.classes)
     confusion = confusion_matrix(labels, predicted_classes(scores, classes), classes)
     return {judged: metrics_of(confusion, judged, task=task) for judged in task.sensitivities}
-
-
-def taken_as_best(candidate: Metrics, best_score: float = 0.0, smallest_se: float = SMALLEST_SE) -> bool:
-    """Whether the official code would keep an epoch: a higher Score than before, and Se above 5 %.
-
-    Args:
-        candidate: Metrics of the epoch by the exact class.
-        best_score: The best Score so far, 0 before the first.
-        smallest_se: What Se, in percent, must be above.
-    """
-    return candidate["score"] > best_score and candidate["se"] > smallest_se

@@ -13,13 +13,14 @@ from bench.api.frames import data_frame
 from bench.api.requests import FilePath
 from bench.api.tables import ReportTable, SystemComparison
 from bench.api.words import known_word, selection_rule
+from bench.core import paper
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, expanded, home_folder
 from bench.core.progress import waiting
 from bench.experiment.paper_rows import table_of_board
 from bench.experiment.plugins import load_plugins
-from leaderboard.results.schema import ResultDocument, Rule
+from leaderboard.results.schema import ResultDocument
 from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
     from leaderboard.results.predictions import CycleSet
 
-PAPER = ("table1", "table2", "table3")
-TABLES = ("leaderboard", "runs", "published", *PAPER)
-PAPER_RULE: Rule = "best-test"
+TABLES = ("leaderboard", "runs", "published", *paper.TABLES)
 """The paper's selection rule."""
 
 
@@ -153,12 +152,12 @@ class Board:
             StoreError: If the database cannot be read.
         """
         known_word("table", name, (*TABLES, *(entry.id for entry in DATASETS)))
-        rule = selection_rule(protocol or (PAPER_RULE if name in PAPER else "last"))
+        rule = selection_rule(protocol or (paper.RULE if name in paper.TABLES else "last"))
         _check_sections(name, dataset, task)
         if name == "published":
             return ReportTable(published_table())
         with waiting("computing the table"):
-            if name in PAPER:
+            if name in paper.TABLES:
                 return ReportTable(table_of_board(name, self.store, rule))
             if name == "runs":
                 return ReportTable(runs_table(self.store))

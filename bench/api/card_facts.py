@@ -27,9 +27,6 @@ from leaderboard.tables.row_systems import ALONE, is_run_of
 from leaderboard.tables.single_result import PartScores, part_scores, run_of_result
 from leaderboard.tasks import JudgedTask
 
-PARTS = ("model", "method", "frontend")
-"""The things of a spec that have cards beside the data set."""
-
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -146,7 +143,11 @@ class CardFacts:
 
     @cached_property
     def numbers(self) -> int | None:
-        """How many numbers a file of the run's weights holds; None where the folder keeps no weights."""
+        """How many numbers a file of the run's weights holds; None where the folder keeps none.
+
+        Raises:
+            WeightsError: If the file cannot be read.
+        """
         if not self.kept:
             return None
         path = self.folder.weights_of(self.kept[0])

@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from bench.core import paper
 from bench.core.paths import home_folder
 from leaderboard.store.names import run_ids, system_names
 
 BOARD_FILE = "leaderboard.sqlite"
 """As ``leaderboard.store.database`` has it, which would bring SQLAlchemy with it."""
 
-PAPER = ("table1", "table2", "table3")
 """The tables of the paper."""
 
 STUDY_ENDING = ".journal"
@@ -40,7 +40,7 @@ def frontends(home: Path | None = None) -> Iterable[str]:
 
 def reports(home: Path | None = None) -> tuple[str, ...]:
     """What ``bench report`` shows: its own tables, and the ids of the data sets."""
-    return ("leaderboard", "published", "transfer", *PAPER, "figure2", *datasets())
+    return ("leaderboard", "published", "transfer", *paper.TABLES, paper.FIGURE, *datasets())
 
 
 def datasets(home: Path | None = None) -> Iterable[str]:
@@ -72,8 +72,9 @@ def published_systems(home: Path | None = None) -> Iterable[str]:
 def parts(home: Path | None = None) -> Iterable[str]:
     """Parts of a run's spec, and the owners of options."""
     from bench.api.settings import PARTS
+    from bench.experiment.spec import OWNERS
 
-    return [*PARTS, "model", "method", "frontend"]
+    return [*PARTS, *OWNERS]
 
 
 def _ids(kind: str) -> list[str]:

@@ -17,7 +17,7 @@ from bench.core.text import echoed
 
 if TYPE_CHECKING:
     from bench.api.run_result import Run
-    from leaderboard.results.composites import FinishedPart
+    from leaderboard.results.finished_parts import FinishedPart
     from leaderboard.results.run_result import RunResult
     from leaderboard.results.schema import ResultDocument
     from leaderboard.store.store import Store
@@ -88,7 +88,7 @@ def ensemble(
 
 def _finished_parts(words: Sequence[str], home: Path, store: Store) -> list[FinishedPart]:
     """The runs that some words mean as parts, named by their ids."""
-    from leaderboard.results.composites import FinishedPart
+    from leaderboard.results.finished_parts import FinishedPart
     from leaderboard.store.result_rows import system_hash
 
     if len(words) < 2:

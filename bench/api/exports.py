@@ -81,7 +81,7 @@ def export(
         StoreError: If the file cannot be written.
     """
     known_word("format", file_format, tuple(ENDINGS))
-    _check_opset(file_format, opset)
+    _check_use(file_format, opset, frontend)
     opened = _opened(run, home_folder(home), cache_folder(cache), plugins, allow)
     target = Path(f"{opened.run.run_id}-{opened.run.which}{ENDINGS[file_format]}") if out is None else Path(out)
     return Exported(target, _written(opened, file_format, target, opset, frontend))
@@ -109,9 +109,14 @@ def _check_is_one(folder: RunFolder) -> None:
         )
 
 
-def _check_opset(file_format: str, opset: int) -> None:
+def _check_use(file_format: str, opset: int, frontend: bool) -> None:
+    """Refuse what a format has no use for, and what it cannot be written with."""
     from bench.engine.export.formats import HIGHEST_OPSET, LOWEST_OPSET, check_onnx
 
+    if file_format == "safetensors" and not frontend:
+        raise SpecError("Weights alone have no front-end that could be left out.", "Leave out --no-frontend.")
+    if file_format != "onnx" and opset != OPSET:
+        raise SpecError(f"--opset is of onnx, not of {file_format}.", "Leave it out.")
     if file_format != "onnx":
         return
     if not LOWEST_OPSET <= opset <= HIGHEST_OPSET:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.paths import home_folder
 from bench.core.progress import waiting
-from bench.search.figures.data import figure_of
+from bench.search.figures.reading import figure_of
 from bench.search.figures.render import BINARY, FORMATS, render
 from bench.search.storage import Place, check_name, places_in
 from bench.search.study import open_study, studies_in
@@ -25,9 +26,6 @@ logger = logging.getLogger(__name__)
 
 MOST_NAMED = 10
 """Studies that a hint names."""
-
-FIGURE = "figure2"
-"""The paper's figure, and what the names of the studies of `bench reproduce figure2` begin with."""
 
 
 def draw_studies(
@@ -80,7 +78,7 @@ def default_studies(known: Sequence[str]) -> list[str]:
     Raises:
         SpecError: If there is none, or if there are several and none of them is figure2's own.
     """
-    own = sorted(name for name in known if name == FIGURE or name.startswith(f"{FIGURE}-"))
+    own = sorted(name for name in known if name == paper.FIGURE or name.startswith(f"{paper.FIGURE}-"))
     # Scores of the two objectives do not belong beside each other unless somebody asks for it.
     own = [name for name in own if not name.endswith("-test")] or own
     if own or len(known) == 1:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.api.card_facts import PARTS, CardFacts
+from bench.api.card_facts import CardFacts
 from bench.api.card_files import HEAD, HEAD_IMPORT, file_lines
 from bench.api.card_markdown import code, facts, inline, section
 from bench.api.card_metadata import metadata_block
@@ -18,6 +18,7 @@ from bench.api.card_scores import data_state, score_lines, state_lines
 from bench.core.cards import Card
 from bench.core.datasets import PATIENT_DISJOINT, TRAIN, DatasetCard
 from bench.core.text import counted_noun, plain
+from bench.experiment.spec import OWNERS
 from leaderboard.render.markdown import escaped
 from leaderboard.render.run import chosen_words
 from leaderboard.statistics.breakdown import patients_on_both_sides
@@ -83,7 +84,7 @@ def _summary(run: CardFacts) -> Iterator[str]:
 
 
 def _parts(run: CardFacts) -> Iterator[str]:
-    for part in PARTS:
+    for part in OWNERS:
         card = run.card(part)
         name = {"frontend": "Front-end"}.get(part, part.capitalize())
         if card is None:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 import torch
 import torchaudio
@@ -26,10 +23,9 @@ from numpy.typing import NDArray
 from bench.api.prediction_values import PredictedRecording
 from bench.core.text import echoed
 from bench.data.sounds import read_sound
-from bench.search.figures.style import INK, MUTED, PAPER, SERIES, SETTINGS
+from bench.search.figures.style import INK, MUTED, PAPER, SERIES, drawing
 
 PictureFormat = Literal["svg", "png"]
-FORMATS: tuple[PictureFormat, ...] = ("svg", "png")
 
 COLUMNS = 600
 """Points of time of waveform and spectrogram, whatever the length of the recording."""
@@ -68,7 +64,7 @@ def recording_picture(
     wave = read_sound(recording.path).waves[recording.channel - 1]
     classes = list(recording.cycles[0].scores) if recording.cycles else []
     height = UPPER + LOWER + ROW * len(classes) + (0.9 if bare else 1.5)
-    with _settings():
+    with drawing():
         paper = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none" if bare else PAPER)
         if not bare:
             paper.suptitle(_title(recording, subtitle), x=0.01, ha="left", fontsize=10)
@@ -81,13 +77,6 @@ def recording_picture(
         lower.set_xlim(0, recording.seconds)
         lower.set_xlabel("seconds")
         return _bytes(paper, output)
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    with mpl.rc_context(SETTINGS), warnings.catch_warnings():  # type: ignore[arg-type]
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
-        yield
 
 
 def _bytes(paper: Figure, output: PictureFormat) -> bytes:

@@ -185,11 +185,11 @@ class _PictureWriter:
         self._subtitle = subtitle(predictions)
 
     def add(self, recording: PredictedRecording) -> None:
-        from bench.api.prediction_figures import recording_picture
+        from bench.api.prediction_figures import PictureFormat, recording_picture
 
         path = self._path(recording)
-        kind = "png" if path.suffix.lower() == ".png" else "svg"
-        picture = recording_picture(recording, "png" if kind == "png" else "svg", subtitle=self._subtitle)
+        output: PictureFormat = "png" if path.suffix.lower() == ".png" else "svg"
+        picture = recording_picture(recording, output, subtitle=self._subtitle)
         with output_path(path) as target:
             target.write_bytes(picture)
 

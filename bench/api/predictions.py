@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from bench.api.calls import api_call
 from bench.api.frames import data_frame
+from bench.api.heard_recordings import Origin, RecordingReader, checked_channel
 from bench.api.prediction_notices import described_runs, notices
 from bench.api.prediction_values import PredictedCycle, PredictedRecording, SkippedFile, row_names
 from bench.api.repeated_notices import RepeatedNotices
 from bench.api.requests import FilePath, plugin_files
-from bench.api.trained_systems import OWN_PRECISION, Opening, open_system
-from bench.core.errors import BenchError, DataError, SpecError
+from bench.api.trained_systems import OWN_PRECISION, USUAL_POOLING, Opening, open_system
+from bench.core.errors import BenchError, SpecError
 from bench.core.files import temporary_folder
 from bench.core.paths import cache_folder, home_folder
 from bench.core.text import counted_noun, echoed
-from bench.data.dataset import Recording
-from bench.data.heard_cycles import CycleFinder, HeardCycles, Windows
+from bench.data.heard_cycles import CycleFinder, Windows
 from bench.data.sound_files import NotFound, SoundFile, find_sound_files
-from bench.data.sounds import Sound, read_sound, spool_sound
 from bench.engine.prediction import Heard, Scored, TrainedSystem, scores_of
 from leaderboard.metrics import predicted_classes
 
@@ -36,8 +31,6 @@ if TYPE_CHECKING:
     from bench.experiment.consent import Allow
 
 __all__ = ["PredictedCycle", "PredictedRecording", "Predictions", "SkippedFile", "predict"]
-
-ALL_CHANNELS = "all"
 
 USUAL_WINDOW = 5.0
 """Seconds of a window where the run's front-end has no length of its own."""
@@ -48,19 +41,6 @@ UNKNOWN_DEVICE = (
 
 Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all."""
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """Where a recording that is being classified is from."""
-
-    file: SoundFile
-    channel: int
-    sound_channels: int
-    rate: int
-    seconds: float
-    path: Path
-    found: HeardCycles | None
 
 
 class Predictions:
@@ -103,8 +83,9 @@ class Predictions:
         self.runs = described_runs(system)
         self.skipped: list[SkippedFile] = []
         self.cycles, self.units, self.seconds = 0, Counter[str](), 0.0
-        self._finder, self._channel, self._device, self._on_progress = finder, channel, device, on_progress
         self._skips, self._notes = RepeatedNotices("skipped", logging.WARNING), RepeatedNotices("note", logging.INFO)
+        self._reader = RecordingReader(finder, channel, device, self._notes.tell)
+        self._on_progress = on_progress
 
     def __repr__(self) -> str:
         names = " + ".join(run.run.name for run in self.system.runs)
@@ -161,80 +142,21 @@ class Predictions:
         rows = list(self.rows())
         return data_frame({name: [row[name] for row in rows] for name in row_names(self.classes)})
 
-    # --- from files to recordings -------------------------------------------------------------------------------
-
-    def _heard(self, folder: Path) -> Iterator[Heard[_Origin] | Scored[_Origin]]:
+    def _heard(self, folder: Path) -> Iterator[Heard[Origin] | Scored[Origin]]:
         for done, file in enumerate(self.files, start=1):
-            yield from self._of_file(file, folder)
+            yield from self._reader.read(file, folder)
             if self._on_progress is not None:
                 self._on_progress(done, len(self.files))
-
-    def _of_file(self, file: SoundFile | NotFound, folder: Path) -> Iterator[Heard[_Origin] | Scored[_Origin]]:
-        """The channels of a file that are heard, or what is wrong with it."""
-        if isinstance(file, NotFound):
-            yield Scored(_nowhere(file.shown), error=file.error)
-            return
-        kept = folder / "stdin.wav"
-        try:
-            sound = read_sound(file.path or spool_sound(_standard_input(), kept))
-            channels = self._channels(sound, file)
-            found = self._finder.find(sound, _name(file), beside=file.path is not None)
-        except BenchError as error:
-            # Where a sound from the standard input lay for the moment tells nobody anything.
-            words = error.detached().message.replace(str(kept), file.shown)
-            yield Scored(_nowhere(file.shown), error=type(error)(words, error.hint))
-            return
-        for note in found.notes:
-            self._notes.tell(file.shown, note)
-        for channel in channels:
-            yield self._of_channel(sound, channel, found, file)
-
-    def _channels(self, sound: Sound, file: SoundFile) -> list[int]:
-        """Numbers of the channels that are heard; several are never mixed."""
-        number = len(sound.waves)
-        if self._channel == ALL_CHANNELS:
-            return list(range(1, number + 1))
-        if self._channel is None:
-            if number == 1:
-                return [1]
-            raise DataError(
-                f"{echoed(file.shown, 300)} has {number} channels, and they are not mixed.",
-                f"Say which is heard with --channel N (1 to {number}), or hear each by itself with --channel all.",
-            )
-        if int(self._channel) > number:
-            raise DataError(
-                f"{echoed(file.shown, 300)} has {counted_noun(number, 'channel')}, but --channel is {self._channel}.",
-                "Name a channel that it has, or --channel all.",
-            )
-        return [int(self._channel)]
-
-    def _of_channel(
-        self, sound: Sound, channel: int, found: HeardCycles, file: SoundFile
-    ) -> Heard[_Origin] | Scored[_Origin]:
-        wave = sound.waves[channel - 1]
-        origin = _Origin(file, channel, len(sound.waves), sound.rate, sound.seconds, sound.path, found)
-        if not (wave != wave[0]).any():
-            where = f", channel {channel}," if len(sound.waves) > 1 else ""
-            words = f"{echoed(file.shown, 300)}{where} is silent: all of its samples are {float(wave[0]):g}."
-            return Scored(origin, error=DataError(words, "Was the stethoscope switched on?"))
-        device = self._device if self._device is not None else found.device
-        recording = Recording(
-            _name(file), "", "", "", "", device, "", None, found.annotation or sound.path, found.cycles, sound.header
-        )
-        # Of several channels a copy: the others need not stay in memory.
-        return Heard(recording, torch.from_numpy(wave if len(sound.waves) == 1 else wave.copy()), sound.rate, origin)
-
-    # --- from scores to values ----------------------------------------------------------------------------------
 
     def _skip(self, shown: str, error: BenchError) -> None:
         self.skipped.append(SkippedFile(shown, error))
         self._skips.tell(shown, f"{error.message}{f' {error.hint}' if error.hint else ''}")
 
-    def _predicted(self, scored: Scored[_Origin]) -> PredictedRecording:
+    def _predicted(self, scored: Scored[Origin]) -> PredictedRecording:
         origin, scores = scored.of, scored.scores
         assert origin.found is not None
         assert scores is not None
-        device = self._device if self._device is not None else origin.found.device
+        device = self._reader.device_of(origin.found)
         notes = origin.found.notes
         if self.system.asks_for_device and not device:
             notes += (f"{echoed(origin.file.shown, 300)}: {UNKNOWN_DEVICE}",)
@@ -267,29 +189,12 @@ class Predictions:
         )
 
 
-def _standard_input() -> BinaryIO:
-    """The standard input, where something comes through it."""
-    stream = getattr(sys.stdin, "buffer", None)
-    if stream is None or sys.stdin.isatty():
-        hint = "Pipe a sound into the command: … | bench predict RUN -"
-        raise DataError("Nothing comes through the standard input, which is a terminal.", hint)
-    return cast(BinaryIO, stream)
-
-
-def _name(file: SoundFile) -> str:
-    return Path(file.shown).stem
-
-
-def _nowhere(shown: str) -> _Origin:
-    return _Origin(SoundFile(shown, None), 0, 0, 0, 0.0, Path(shown), None)
-
-
 @api_call
 def predict(
     run: RunReference | Sequence[RunReference],
     paths: FilePath | Sequence[FilePath],
     *,
-    combine: str = "mean",
+    combine: str = USUAL_POOLING,
     cycles: str = "auto",
     window: float | None = None,
     hop: float | None = None,
@@ -344,7 +249,7 @@ def predict(
     references: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     words = [paths] if isinstance(paths, str | Path) else list(paths)
     named = plugin_files(plugins)
-    wanted = _checked_channel(channel)
+    wanted = checked_channel(channel)
     if batch is not None and batch < 1:
         raise SpecError(f"batch is {batch}, but must be at least 1.")
     if not words:
@@ -353,19 +258,12 @@ def predict(
     opening = Opening(device, precision, cache_folder(cache), named, allow)
     system = open_system(references, combine, home_folder(home), opening)
     first = system.runs[0]
+    if cycles == "annotations" and (window is not None or hop is not None):
+        raise SpecError("--window and --hop are of windows, but cycles is annotations.", "Leave them out, or use auto.")
     finder = CycleFinder(cycles, _windows(system, window, hop), first.judged.dataset, first.judged.task)
     rows = batch or first.spec.distribution.eval_batch
     files = list(find_sound_files(words, finder.annotation_endings))
     return Predictions(system, files, finder, wanted, recorded_with, rows, on_progress)
-
-
-def _checked_channel(channel: int | str | None) -> str | None:
-    if channel is None or channel == ALL_CHANNELS:
-        return channel
-    word = str(channel)
-    if not (word.isascii() and word.isdigit() and len(word) <= 4 and 1 <= int(word) <= 1000):
-        raise SpecError(f"channel is '{echoed(word)}', but must be a number from 1, or {ALL_CHANNELS}.")
-    return word
 
 
 def _windows(system: TrainedSystem, window: float | None, hop: float | None) -> Windows:

@@ -14,6 +14,7 @@ from bench.api.matrices import PlannedMatrix, outcome_of, run_planned, say_devic
 from bench.api.requests import FilePath, build_request, choose_source, joined_settings, seeds_text
 from bench.api.searches import start_search
 from bench.api.study import Study
+from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.paths import board_location, home_folder
 from bench.core.registry import suggestion
@@ -25,15 +26,11 @@ if TYPE_CHECKING:
     from bench.launch.matrix.plans import EndedRun, PlannedRun
     from bench.launch.matrix.tables import TablePlan
     from bench.search.planning import PlannedSearch
-    from leaderboard.results.schema import Rule
     from leaderboard.tables.paper_tables import PaperTable
 
 logger = logging.getLogger(__name__)
 
-TABLES = ("table1", "table2", "table3")
-FIGURE = "figure2"
-PROTOCOL: Rule = "best-test"
-"""The paper's selection rule."""
+HELD_OUT = "held-out"
 
 
 @api_call
@@ -47,7 +44,7 @@ def reproduce(
     settings: Mapping[str, Any] | None = None,
     profile: str = "auto",
     workers: int = 1,
-    objective: str = "held-out",
+    objective: str = HELD_OUT,
     processes: int = 1,
     device: str = "auto",
     precision: str = "auto",
@@ -111,6 +108,7 @@ def reproduce(
         scheduler=scheduler,
         slurm=slurm,
     )
+    check_use(table, where, rerun=rerun, workers=workers, objective=objective)
     request = rows_request(
         data=data,
         fields=joined_settings(settings, options),
@@ -122,13 +120,43 @@ def reproduce(
         cache=cache,
     )
     words = None if seeds is None else seeds_text(seeds)
-    if table == FIGURE:
+    if table == paper.FIGURE:
         planned = plan_figure2(
             request, only=only, seeds=words, objective=objective, home=home, workers=workers, launch=where
         )
-        return {"figure": FIGURE, "studies": [start_search(one).to_json() for one in planned]}
+        return {"figure": paper.FIGURE, "studies": [start_search(one).to_json() for one in planned]}
     planned_table = plan_table(table, request, only=only, seeds=words, home=home, options=where)
     return reproduce_table(planned_table, rerun=rerun).to_json()
+
+
+def check_use(table: str, where: LaunchOptions, *, rerun: bool, workers: int, objective: str) -> None:
+    """Refuse options that what is reproduced has no use for, rather than pass over them.
+
+    Args:
+        table: A table, or the figure.
+        where: Where and how the runs are carried out.
+        rerun: Whether finished runs are to be run again.
+        workers: Workers of a search.
+        objective: What a search judges its trials by.
+
+    Raises:
+        SpecError: If one is asked for; the hint says what serves in its place.
+    """
+    if table == paper.FIGURE:
+        usual = launch_options()
+        useless = {
+            "--rerun": rerun and "`bench search delete NAME` lets a study begin anew.",
+            "--timeout": where.timeout is not None and "`bench search show NAME` says how far a trial is.",
+            "--retries": where.retries != usual.retries and "A trial whose worker was lost is tried again by itself.",
+        }
+    else:
+        useless = {
+            "--workers": workers != 1 and "--jobs says how many runs of a table there are at a time.",
+            "--objective": objective != HELD_OUT and "The tables of the paper search for nothing.",
+        }
+    for option, hint in useless.items():
+        if hint:
+            raise SpecError(f"{echoed(table)} has no use for {option}.", hint)
 
 
 def rows_request(**asked: Any) -> Request:
@@ -225,8 +253,8 @@ def plan_table(
     from bench.launch.matrix.tables import choose_systems, make_plan
     from leaderboard.published import printed_table
 
-    if name not in TABLES:
-        raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*TABLES, FIGURE))}")
+    if name not in paper.TABLES:
+        raise SpecError(f"Unknown table '{echoed(name)}': {suggestion(str(name), (*paper.TABLES, paper.FIGURE))}")
     where = options or launch_options()
     table = printed_table(name)
     systems = choose_systems(table, only)
@@ -266,7 +294,7 @@ def reproduce_table(planned: PlannedTable, *, rerun: bool = False) -> Reproduced
     board = board_location(planned.home)
     ended = run_planned(planned.matrix, planned.options, rerun=rerun).ended
     store = Store.open(board)
-    table = table_of_board(planned.plan.table.name, store, PROTOCOL)
+    table = table_of_board(planned.plan.table.name, store, paper.RULE)
     return ReproducedTable(planned.plan, ended, table)
 
 

@@ -147,7 +147,7 @@ def build_request(
     from bench.experiment.recipes import Request
     from bench.experiment.systems import find_run, request_of_system
 
-    files = [plugins] if isinstance(plugins, str | Path) else list(plugins)
+    files = plugin_files(plugins)
     common: dict[str, Any] = {
         "data": None if data is None else str(data),
         "home": home_folder(home),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.experiment.recipes import Request
     from bench.launch.jobs import LaunchOptions
     from bench.search.planning import PlannedSearch as PlannedSearch
+    from bench.search.planning import SearchOptions
     from bench.search.study import Search
 
 logger = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _space_text(space: str | Sequence[Any]) -> str:
 
 def plan_search(
     request: Request,
-    options: Any,
+    options: SearchOptions | Mapping[str, Any],
     *,
     home: FilePath | None,
     storage: str | None,
@@ -344,7 +345,8 @@ def list_studies(
         A row for each, and what is wrong with those that cannot be read.
     """
     from bench.search.storage import places_in
-    from bench.search.study import studies_in, summary
+    from bench.search.study import studies_in
+    from bench.search.study_values import summary
 
     studies, damaged = studies_in(places_in(storage, home_folder(home)))
     return [summary(study) for study in studies], damaged

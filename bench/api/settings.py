@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.api.registries import allowed_values, described_option, range_of_search, values_of_grid
-from bench.core.cards import chosen_recipe
+from bench.core.cards import PROFILES, chosen_recipe
 from bench.core.datasets import DATASETS
 from bench.core.errors import SpecError
 from bench.core.fields import flat_fields, parts_of
 from bench.core.registry import suggestion
-from bench.core.text import echoed
+from bench.core.text import echoed, setting_text
 from bench.experiment.plugins import load_plugins
 from bench.experiment.registries import registries
 from bench.experiment.spec import OWNERS, RunSpec, field_type, settable_fields
@@ -27,7 +27,6 @@ OTHER = "run"
 """The part of a spec's fields that belong to none of its parts."""
 
 PARTS = (*parts_of(RunSpec), OTHER)
-PROFILES = ("paper", "demo")
 FORMATS = ("table", "json", "csv", "markdown")
 
 Cards = Mapping[str, Any]
@@ -116,6 +115,11 @@ def list_settings(
         raise SpecError(
             "A data set changes values of recipes, but no model, method or front-end is named.",
             "Add --model ID, --method ID or --frontend ID.",
+        )
+    if not cards and (pretrain is not None or profile != PROFILES[0]):
+        raise SpecError(
+            "Weights and profile choose among recipes, but no model or method is named.",
+            "Add --model ID or --method ID.",
         )
     rows = [
         {"part": where, "name": name, **described}
@@ -257,11 +261,6 @@ def _texts(row: Mapping[str, Any], has_values: bool, has_spaces: bool) -> list[s
     searched = "" if space is None else "; ".join(filter(None, (range_of_search(space), values_of_grid(space))))
     searches = [searched] if has_spaces else []
     return [row["name"], *values, setting_text(row["default"]), allowed_values(row), *searches, row["help"]]
-
-
-def setting_text(value: Any) -> str:
-    """A value as ``--set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Study:
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        from bench.search.study import describe
+        from bench.search.study_values import describe
 
         return describe(self.search)
 

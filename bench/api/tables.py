@@ -9,6 +9,7 @@ from typing import Any
 from leaderboard.render.formats import render
 from leaderboard.statistics import comparison
 from leaderboard.tables.board_tables import Table as BoardTable
+from leaderboard.tables.comparison_table import comparison_table
 from leaderboard.tables.paper_tables import PaperTable
 
 
@@ -133,7 +134,7 @@ class SystemComparison:
     @classmethod
     def of(cls, found: comparison.Comparison) -> SystemComparison:
         """A comparison of the board's statistics with the names of its JSON document."""
-        return cls(**found.to_json(), table=ReportTable(comparison.comparison_table(found)))
+        return cls(**found.to_json(), table=ReportTable(comparison_table(found)))
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``bench board compare --format json`` prints."""

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from leaderboard.results.schema import task_of as task_of
 from leaderboard.tasks import JudgedTask as JudgedTask
-from leaderboard.tasks import is_first_task, judged_task
-
-
-def task_of(document: Mapping[str, Any]) -> JudgedTask:
-    """The task that a printed result was judged on.
-
-    Args:
-        document: What ``bench run --format json`` prints.
-    """
-    return judged_task(document["spec"], document.get("task"))
+from leaderboard.tasks import is_first_task
 
 
 def judged_words(judged: JudgedTask, partial: str | None) -> str:

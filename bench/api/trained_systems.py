@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     RunReference = str | Path | Run | CombinedRun
 
+USUAL_POOLING = "mean"
+"""How several runs become one where nobody says it."""
+
 OWN_PRECISION = "run"
 """The word for the precision that a run was trained in."""
 
@@ -60,7 +63,7 @@ def open_system(references: Sequence[RunReference], combine: str, home: Path, op
 
     Raises:
         SpecError: If a run is missing, not finished or named twice, keeps no such weights, or several do not have the
-            same classes.
+            same classes; if one alone shall be combined otherwise than is usual.
         WeightsError: If weights are damaged, or those of something else.
     """
     known_word("combination", combine, POOLINGS)
@@ -75,6 +78,11 @@ def open_system(references: Sequence[RunReference], combine: str, home: Path, op
             raise SpecError(f"The run {opened.name} is named twice.", "Name each run once.")
         systems[opened.name] = opened
     if len(systems) == 1:
+        if combine != USUAL_POOLING:
+            raise SpecError(
+                f"One run is named, so that there is nothing to combine by {combine}.",
+                "Name others beside it: --with RUN.",
+            )
         return next(iter(systems.values()))
     return checked(TrainedSystem("", combination=combine, parts=systems))
 

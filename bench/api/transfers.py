@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from bench.experiment.spec import RunSpec
     from leaderboard.results.transfer import Transfer, TransferDocument
     from leaderboard.tasks import JudgedTask
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,7 @@ class StudyWatcher:
         """How far a study is; None where its journal cannot be read now."""
         import time
 
-        from bench.search.study import summary
+        from bench.search.study_values import summary
 
         try:
             told = summary(self._search(name))

@@ -13,6 +13,7 @@ from bench.cli import options
 from bench.cli.completion import completer
 from bench.cli.consent import asked_on_terminal
 from bench.cli.output import emit, print_written
+from bench.core.errors import SpecError
 from bench.core.text import counted_noun
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ def export(
     from bench.api.exports import export as write_export
 
     if file_format == CARD:
+        if as_json:
+            raise SpecError("The card is Markdown, and no JSON document.", "Leave out --json.")
         emit(card_of(run, home, cache), out, "markdown")
         return
     made = write_export(

@@ -13,6 +13,7 @@ from bench.cli.grid import print_grid
 from bench.cli.measure import bench_models
 from bench.cli.options import Format, MethodId, ModelId, Plugins, ShownFrontEnd
 from bench.cli.output import check_format, print_json, stdout
+from bench.core.text import setting_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -158,7 +159,7 @@ def _print_card(console: PlainConsole, document: Mapping[str, Any]) -> None:
     for name in FACTS:
         if document.get(name) not in (None, ""):
             label = name.replace("_", " ")
-            console.print(f"{label:<{LABEL_WIDTH}}  {_plain(_fact(name, document[name]))}")
+            console.print(f"{label:<{LABEL_WIDTH}}  {setting_text(_fact(name, document[name]))}")
     _section(console, "options (--set NAME=VALUE)", _option_table(document["options"]))
     _section(console, "search space (bench search --param NAME)", _space_table(document["options"]))
     if "recipes" in document:
@@ -210,7 +211,7 @@ def _space_table(options: Mapping[str, Any]) -> Table:
 def _recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
     table = _table("recipe", "settings")
     for name, recipe in recipes.items():
-        table.add_row(name, _cell(" ".join(f"{key}={_plain(value)}" for key, value in recipe.items())))
+        table.add_row(name, _cell(" ".join(f"{key}={setting_text(value)}" for key, value in recipe.items())))
     return table
 
 
@@ -229,10 +230,5 @@ def _fact(name: str, value: Any) -> Any:
     return f"{value:,}" if name == "parameters" and value is not None else value
 
 
-def _plain(value: Any) -> str:
-    """A value as ``--set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _cell(value: Any) -> str:
-    return "–" if value is None else _plain(value)
+    return "–" if value is None else setting_text(value)

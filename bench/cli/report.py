@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.api.completion import PAPER, reports
+from bench.api.completion import reports
 from bench.api.words import known_word
 from bench.cli import options
 from bench.cli.completion import completer
 from bench.cli.output import emit
 from bench.cli.report_figure import report_figure
+from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.terminal import wants_colour
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIGURE = "figure2"
 TRANSFER = "transfer"
 
 
@@ -67,7 +67,7 @@ def report(
 
     board = open_board(home=home, plugins=plugin or ())
     _check_report(what, output, has_sections=bool(dataset or task))
-    if what == FIGURE:
+    if what == paper.FIGURE:
         if protocol is not None:
             raise SpecError("--protocol is none of figure2's options.", "A study's Scores are those of its objective.")
         report_figure(home, study or (), storage, output, out)
@@ -108,7 +108,7 @@ def _check_report(what: str, output: str, *, has_sections: bool) -> None:
 def _check_sections(what: str, output: str) -> None:
     """Refuse --dataset and --task for what has no sections of data sets and tasks."""
     is_page = what == "leaderboard" and output == "html"
-    if is_page or what in (FIGURE, TRANSFER):
+    if is_page or what in (paper.FIGURE, TRANSFER):
         shown = "the page" if is_page else what
         raise SpecError(f"--dataset and --task choose sections of tables, not of {shown}.", "Leave them out.")
 
@@ -117,7 +117,7 @@ def _of_what(what: str, dataset: str | None, task: str | None) -> str:
     sections = ", ".join(filter(None, (dataset, task)))
     if sections:
         return f"of {sections} yet; `bench run --dataset ID --task ID` makes one"
-    if what in PAPER:
+    if what in paper.TABLES:
         return f"of {what} yet; `bench reproduce {what}` makes them"
     if what == TRANSFER:
         return "that was judged elsewhere yet; `bench evaluate RUN --dataset ID` does that"

@@ -32,6 +32,7 @@ from bench.cli.output import check_format, print_json, print_rendered
 from bench.cli.run import same_command
 from bench.cli.run_options import Epochs, Processes, Rerun, request_fields
 from bench.cli.search_output import finish, print_planned
+from bench.core import paper
 from bench.core.errors import RunError
 from bench.core.terminal import wants_colour
 
@@ -39,10 +40,7 @@ if TYPE_CHECKING:
     from bench.api.launching import LaunchOptions
     from bench.api.reproductions import PlannedTable, ReproducedTable
 
-TABLES = ("table1", "table2", "table3")
-FIGURE = "figure2"
-
-What = Annotated[str, typer.Argument(metavar="table1|table2|table3|figure2", help="Which table.")]
+What = Annotated[str, typer.Argument(metavar="|".join((*paper.TABLES, paper.FIGURE)), help="Which table.")]
 RowSeeds = Annotated[
     str | None,
     typer.Option("--seeds", help="Seeds of each row: 1-5 or 1,3,7 (default 1-5; 1 in the demo profile)."),
@@ -111,15 +109,16 @@ def reproduce(
       bench reproduce table3 --launcher slurm --partition gpu --device cuda --precision bf16
       bench reproduce figure2 --workers 4
     """
-    known_word("table", what, (*TABLES, FIGURE))
+    known_word("table", what, (*paper.TABLES, paper.FIGURE))
     check_format(output)
-    (_search_figure if what == FIGURE else _make_table)(context.params, launch_options_of(context.params))
+    (_search_figure if what == paper.FIGURE else _make_table)(context.params, launch_options_of(context.params))
 
 
 def _search_figure(given: Mapping[str, Any], options: LaunchOptions) -> None:
     """Plan the searches of the figure, and print them or work on them."""
     from bench.api import reproductions
 
+    _check_use(given, options)
     asked = {name: given[name] for name in ("only", "seeds", "objective", "workers", "home")}
     request = reproductions.rows_request(**request_fields(given))
     planned = reproductions.plan_figure2(request, launch=options, **asked)
@@ -133,6 +132,7 @@ def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
     """Plan the runs of a table, and print them or carry them out."""
     from bench.api import reproductions
 
+    _check_use(given, options)
     asked = {name: given[name] for name in ("only", "seeds", "home")}
     request = reproductions.rows_request(**request_fields(given))
     table = reproductions.plan_table(given["what"], request, options=options, **asked)
@@ -140,6 +140,12 @@ def _make_table(given: Mapping[str, Any], options: LaunchOptions) -> None:
         _print_runs(table.to_json(), given["output"])
     else:
         _run_rows(table, given["rerun"], given["output"])
+
+
+def _check_use(given: Mapping[str, Any], options: LaunchOptions) -> None:
+    from bench.api.reproductions import check_use
+
+    check_use(given["what"], options, **{name: given[name] for name in ("rerun", "workers", "objective")})
 
 
 def _run_rows(planned: PlannedTable, rerun: bool, output: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Fidelity = Literal["authors' code", "third-party code", "reconstruction", "original"]
 """What an implementation rests on; ``original`` is a system of one's own, with nothing published to match."""
 
 Profile = Literal["paper", "demo"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+"""Under which circumstances a recipe holds: as published, on real data, or small, to show that all works."""
 
 Recipes = Mapping[str, Mapping[str, Any]]
 """Settings by profile (``paper``, ``demo``), or by profile and start (``paper:scratch``, ``paper:pretrained``)."""

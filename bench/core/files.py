@@ -34,6 +34,7 @@ __all__ = [
     "atomic_path",
     "check_writable",
     "exclusive_lock",
+    "file_sha256",
     "home_expanded",
     "new_file",
     "output_path",
@@ -236,6 +237,12 @@ def share_as(path: Path, like: os.stat_result) -> None:
             path.chmod(stat.S_IMODE(like.st_mode))
 
 
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, as hexadecimal digits; raises OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def sync_file(path: Path) -> None:
     """Have the content of a file on the disk before anything that refers to it."""
     with path.open("rb") as stream:
@@ -326,6 +333,9 @@ def temporary_folder(name: str) -> Iterator[Path]:
 
     Args:
         name: Word for what the folder is for; its name begins with it.
+
+    Raises:
+        StoreError: If it cannot be made.
     """
     place = temporary_place()
     sweep(place)

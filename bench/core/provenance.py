@@ -54,7 +54,8 @@ def code_version() -> dict[str, Any]:
     return {"version": __version__, "commit": commit, "dirty": dirty, "source_sha256": _source_hash(root)}
 
 
-def _version_of(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of an installed package; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -63,4 +64,4 @@ def _version_of(package: str) -> str | None:
 
 def package_versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that numbers depend on."""
-    return {"python": platform.python_version(), **{name: _version_of(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: installed_version(name) for name in PACKAGES}}

@@ -92,6 +92,11 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
+def setting_text(value: object) -> str:
+    """A value as ``--set`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def folded(text: str) -> str:
     """A name as names are told apart: without regard to case, to the kind of spaces and to how letters are encoded."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -16,6 +16,11 @@ Count = tuple[int, ...]
 """A number of recordings, then the numbers of their cycles per class."""
 
 
+def slashed(numbers: Iterable[int]) -> str:
+    """Numbers by class as messages and tables list them: ``1579/649/385/143``."""
+    return "/".join(map(str, numbers))
+
+
 @dataclass(frozen=True)
 class Counts:
     """Numbers of recordings and cycles, in several divisions.

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.datasets import TRAIN, DatasetCard, TaskCard
-from bench.core.errors import DataError
+from bench.core.datasets import DatasetCard, TaskCard
 from bench.data.wav import WavHeader
 
 
@@ -107,31 +106,3 @@ class Dataset:
     def simulated(self) -> bool:
         """Tell whether the set was simulated, so that its numbers say nothing about lungs."""
         return self.card.simulated
-
-    @functools.cached_property
-    def _splits(self) -> dict[str, str]:
-        return {recording.name: recording.split for recording in self.recordings}
-
-    def split_of(self, recording: str) -> str:
-        """The split of a recording.
-
-        Args:
-            recording: Name of a recording.
-
-        Returns:
-            ``train``, or the id of a tested part.
-
-        Raises:
-            DataError: If the set has no such recording.
-        """
-        try:
-            return self._splits[recording]
-        except KeyError:
-            raise DataError(f"The data below {self.root} holds no recording '{recording}'.") from None
-
-    @functools.cached_property
-    def patients_on_both_sides(self) -> frozenset[str]:
-        """Patients with recordings in the training part and in a tested part that does not say so."""
-        seen = {part.id for part in self.task.parts if part.patients_seen}
-        tested = frozenset(recording.patient for recording in self.recordings if recording.split not in {TRAIN, *seen})
-        return tested & {recording.patient for recording in self.recordings if recording.split == TRAIN}

@@ -20,6 +20,15 @@ class FileProblem:
     message: str
     line: int | None = None
 
+    def in_file(self, file: str, *, blocking: bool = True) -> Fault:
+        """The fault of the set that this problem of a file is.
+
+        Args:
+            file: The file, as a fault names it.
+            blocking: Whether labels or features of a run would be other than those of sound data.
+        """
+        return Fault(file, self.line, self.kind, self.message, blocking)
+
 
 @dataclass(frozen=True)
 class Fault:

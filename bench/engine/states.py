@@ -7,7 +7,6 @@ so that a bit that turned over on the disk is noticed before it moves a number, 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import re
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from bench.core.datasets import TaskCard
 from bench.core.errors import ResultError, StoreError
-from bench.core.files import write_json
+from bench.core.files import file_sha256, write_json
 from bench.core.text import plain
 from bench.engine.position import Bounds, Position, read_choices, read_position
 from bench.engine.selection import Choice
@@ -153,7 +152,7 @@ def remove_others(folder: Path, states: Collection[SavedState]) -> None:
 
 def hashed_state(folder: Path) -> SavedState:
     """Describe a state that has just been written by the SHA-256 of each of its files."""
-    return SavedState(folder, {path.name: _sha256(path) for path in sorted(folder.iterdir())})
+    return SavedState(folder, {path.name: file_sha256(path) for path in sorted(folder.iterdir())})
 
 
 def check_files(state: SavedState) -> None:
@@ -166,13 +165,8 @@ def check_files(state: SavedState) -> None:
         path = state.folder / name
         if not path.is_file():
             raise ValueError(f"{name} is missing")
-        if _sha256(path) != digest:
+        if file_sha256(path) != digest:
             raise ValueError(f"{name} is not what was saved (its SHA-256 differs)")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_contents(state: SavedState, bounds: Bounds) -> StateContents:

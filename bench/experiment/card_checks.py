@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
 from bench.core.cards import (
+    PROFILES,
     SELECTIONS,
     Card,
     FrontEndCard,
@@ -23,7 +24,6 @@ from bench.core.options import check_value
 from bench.experiment.spec import OWNERS, check_field, settable_fields
 from leaderboard.published import TABLES, printed_table
 
-PROFILES = ("paper", "demo")
 STARTS = ("scratch", "pretrained")
 
 LONGEST_WORD = 40

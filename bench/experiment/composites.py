@@ -26,7 +26,7 @@ from bench.data.sources import load_dataset
 from bench.experiment.recipes import DataSource, Request, check_spec, resolve
 from bench.experiment.spec import OWNERS, RunSpec
 from leaderboard.results.combinations import COMBINATIONS, ROUTE, unserved
-from leaderboard.results.composites import part_entry
+from leaderboard.results.finished_parts import part_entry
 from leaderboard.results.schema import Part
 from leaderboard.results.validation import combined_id
 from leaderboard.store.result_rows import system_hash

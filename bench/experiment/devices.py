@@ -119,22 +119,37 @@ def device_shares(devices: Sequence[str], workers: int, processes: int) -> list[
     return [list(devices[first * processes : (first + 1) * processes]) for first in range(workers)]
 
 
-def device_shares_for(execution: Mapping[str, Any], workers: int = 1) -> list[list[str]] | None:
+def device_shares_for(
+    execution: Mapping[str, Any], workers: int = 1, named: Sequence[str] | None = None
+) -> list[list[str]] | None:
     """The GPUs of each worker on this machine; None where the runs are done on the CPU.
 
     Args:
         execution: Execution fields of the runs.
         workers: Workers that each have such a run at a time.
+        named: The GPUs or MIG instances that are taken; None for all that this process sees.
 
     Raises:
-        SpecError: If there are too few GPUs, or a run of several processes shall share MIG instances.
+        SpecError: If one that is named is not there, there are too few GPUs, or a run of several processes shall
+            share MIG instances.
     """
     if execution["device"] != "cuda" or _elsewhere.get():
         return None
     import torch
 
-    devices = visible_devices(os.environ.get(VISIBLE), torch.cuda.device_count())
+    devices = _named_devices(visible_devices(os.environ.get(VISIBLE), torch.cuda.device_count()), named)
     return device_shares(devices, workers, _processes_that_see(devices, int(execution["processes"])))
+
+
+def _named_devices(seen: list[str], named: Sequence[str] | None) -> list[str]:
+    """Those of the GPUs that this process sees that are named; raises SpecError for one that is not there."""
+    for name in named or ():
+        if name not in seen:
+            raise SpecError(
+                f"--devices names '{echoed(name)}', but the GPUs here are {echoed(', '.join(seen)) or 'none'}.",
+                "Name some of these; --device cpu does without.",
+            )
+    return seen if named is None else list(named)
 
 
 def _processes_that_see(devices: Sequence[str], processes: int) -> int:

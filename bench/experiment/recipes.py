@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.core.cards import PROFILES as RECIPE_PROFILES
 from bench.core.cards import MethodCard, ModelCard, Recipes, chosen_recipe
 from bench.core.datasets import DATASETS, DatasetCard
 from bench.core.errors import DataError, SpecError
@@ -38,7 +39,7 @@ from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields,
 logger = logging.getLogger(__name__)
 
 DEMO = "demo"
-PROFILES = ("auto", "paper", "demo")
+PROFILES = ("auto", *RECIPE_PROFILES)
 MOST_SEEDS = 10_000
 _SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 

@@ -168,7 +168,11 @@ def option_names(card: Any) -> set[str]:
 
 
 def full_name(name: str, cards: Cards) -> str:
-    """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has."""
+    """The spec's name of a setting: a field, ``owner.option``, or an option that only one owner has.
+
+    Raises:
+        SpecError: If there is no such setting, or several owners have such an option.
+    """
     if name in settable_fields():
         return name
     owner, dot, option = name.partition(".")

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.cards import PROFILES
 from bench.core.datasets import FOUR_CLASSES
 from bench.core.errors import SpecError
 from bench.core.fields import (
@@ -135,9 +136,7 @@ class RunSpec:
         "raised when a change of the code moves results", NUMERICS, settable=False, low=1, high=10**6
     )
 
-    profile: str = execution_field(
-        "which recipes the spec began with", "paper", settable=False, choices=("paper", "demo")
-    )
+    profile: str = execution_field("which recipes the spec began with", "paper", settable=False, choices=PROFILES)
     distribution: DistributionOptions = dataclasses.field(default_factory=DistributionOptions)
     tracking: TrackingOptions = dataclasses.field(default_factory=TrackingOptions)
     plugins: tuple[str, ...] = execution_field("plug-in files that ids are looked up in", (), settable=False)

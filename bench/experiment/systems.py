@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.cards import CompositeCard, RunnableCard, SystemCard
+from bench.core.cards import PROFILES, CompositeCard, RunnableCard, SystemCard
 from bench.core.errors import RegistryError, SpecError
 from bench.core.registry import GUIDE
 from bench.core.text import echoed
@@ -15,8 +15,6 @@ from bench.experiment.card_checks import card_problems
 from bench.experiment.plugins import load_plugins
 from bench.experiment.recipes import DEMO, Request, recipe_fields
 from bench.experiment.registries import SYSTEMS
-
-PROFILES = ("paper", "demo")
 
 
 def find_system(name: str, plugins: Sequence[str | Path] = ()) -> RunnableCard:

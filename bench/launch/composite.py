@@ -21,7 +21,8 @@ from bench.experiment.judged_results import results_judged
 from bench.experiment.spec import RunSpec
 from bench.launch.board import results_board, store_result
 from bench.launch.once import finished_result, launch
-from leaderboard.results.composites import Combination, FinishedPart, combined_result, store_combined
+from leaderboard.results.composites import Combination, combined_result, store_combined
+from leaderboard.results.finished_parts import FinishedPart
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.results.run_result import RunResult
 

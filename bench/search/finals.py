@@ -22,7 +22,8 @@ from bench.launch.child import Children
 from bench.launch.isolated import run_isolated
 from bench.search.request import base_spec
 from bench.search.space import apply_params
-from bench.search.study import FINALS, Search, budget
+from bench.search.study import FINALS, Search
+from bench.search.study_values import budget
 from bench.search.trials import originals
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.database import DamagedBoardError, SpoiltBoardError

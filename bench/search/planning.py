@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from bench.core import paper
 from bench.core.cards import Card
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
@@ -22,9 +23,7 @@ from bench.search.request import StudyRequest, build_request, check_trials, chec
 from bench.search.session import SearchSession, WorkedOn
 from bench.search.space import Dimension, build_space
 from bench.search.study import Settings
-
-FIGURE2 = ("alpha", "tau", "beta")
-"""What the paper's Figure 2 searches, one after the other."""
+from leaderboard.published.figure2 import printed_figure2
 
 NO_FINALS = "none"
 
@@ -205,10 +204,13 @@ def plan_figure2(
     Raises:
         BenchError: As :func:`plan_search`, and if the pattern matches no parameter.
     """
-    names = [name for name in FIGURE2 if only is None or fnmatchcase(name, only)]
+    figure = printed_figure2()
+    names = [name for name in figure.parameters if only is None or fnmatchcase(name, only)]
     if not names:
-        raise SpecError(f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), FIGURE2)}")
-    asked = dataclasses.replace(asked, model="ast", method="patchmix-cl")
+        raise SpecError(
+            f"--only '{echoed(only)}' matches no parameter of figure2: {suggestion(str(only), figure.parameters)}"
+        )
+    asked = dataclasses.replace(asked, model=figure.model, method=figure.method)
     with runs_elsewhere(launch is not None and launch.elsewhere):
         return _figure2(asked, choose, names, seeds, objective, home, workers, launch or LaunchOptions())
 
@@ -233,7 +235,7 @@ def _figure2(
         request = build_request(
             base, space, objective=objective, folds=1, seeds=chosen, sampler="grid", pruner=None, sampler_seed=1
         )
-        study = f"figure2-{name}" + ("-test" if objective == "test" else "")
+        study = f"{paper.FIGURE}-{name}" + ("-test" if objective == "test" else "")
         settings = Settings(final_seeds=())
         session = SearchSession(
             home=home,

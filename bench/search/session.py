@@ -27,7 +27,8 @@ from bench.search.finals import FinalRun, is_over, train_best
 from bench.search.optuna_parts import check_installed
 from bench.search.request import StudyRequest, base_spec, check_data, objective_words
 from bench.search.storage import Place, check_name
-from bench.search.study import Search, Settings, cards_of, check_study, counted, make_study
+from bench.search.study import Search, Settings, cards_of, check_study, make_study
+from bench.search.study_values import counted
 from bench.search.trial_results import bring_results
 from bench.search.workers import Crew
 
@@ -82,7 +83,7 @@ class SearchSession:
         self.check_words(request)
         _check_runnable(base_spec(request, execution))
         if not self.launch.elsewhere:
-            device_shares_for(execution, self.workers)
+            device_shares_for(execution, self.workers, self.launch.devices)
         check_data(request, execution)
         check_study(self.place, self.name, request)
 
@@ -167,7 +168,7 @@ class SearchSession:
         give_up_after = self.settings.give_up_after
         if self.launch.elsewhere:
             return FarCrew(study, self.home, execution, self.workers, self.launch, give_up_after)
-        return Crew(study, self.home, execution, self.workers, give_up_after)
+        return Crew(study, self.home, execution, self.workers, give_up_after, self.launch.devices)
 
     def _finals(self, study: Search, execution: Mapping[str, Any]) -> list[FinalRun]:
         if not self.settings.final_seeds:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class Crew:
         execution: Execution fields of the runs.
         workers: How many.
         give_up_after: Trials that fail one after the other with the same cause before the search stops; 0 for never.
+        devices: The GPUs or MIG instances that they share; None for all that are visible.
 
     Raises:
         SpecError: If there are not GPUs enough.
@@ -89,9 +90,10 @@ class Crew:
         execution: Mapping[str, Any],
         workers: int,
         give_up_after: int = GIVE_UP_AFTER,
+        devices: Sequence[str] | None = None,
     ) -> None:
         self.search, self.home, self.execution, self.workers = search, home, execution, workers
-        self._devices = device_shares_for(execution, workers)
+        self._devices = device_shares_for(execution, workers, devices)
         self._breaker = CircuitBreaker(give_up_after, time.time())
         self._stillborn = 0
         self._children = Children(self._hear)

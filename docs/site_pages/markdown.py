@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.core.text import setting_text
+
 PLACEHOLDER = re.compile(r"(`[^`\n]+`)")
 
 
@@ -57,11 +59,7 @@ def block(language: str, lines: str) -> str:
 
 def settings(values: Mapping[str, Any]) -> str:
     """Settings as ``--set`` takes them, in code letters."""
-    return ", ".join(code(f"{name}={_value(value)}") for name, value in values.items()) or "–"
-
-
-def _value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return ", ".join(code(f"{name}={setting_text(value)}") for name, value in values.items()) or "–"
 
 
 def folded(title: str, body: str) -> str:

@@ -46,7 +46,7 @@ def _space(space: dict[str, Any] | None) -> str:
 
 
 def _published_page() -> str:
-    from leaderboard.published import printed_table
+    from leaderboard.published import TABLES, printed_table
     from leaderboard.tables.published_table import published_table
 
     found = published_table()
@@ -59,7 +59,7 @@ def _published_page() -> str:
     ]
     for section in found.sections:
         parts += [f"## {section.title}", _published_rows(list(section.rows))]
-    for name in ("table1", "table2", "table3"):
+    for name in TABLES:
         parts += [f"## The paper's {name.capitalize()}", _printed_rows(printed_table(name))]
     return page(*parts)
 

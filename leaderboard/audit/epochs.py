@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.core.text import counted_noun
 from leaderboard.audit.findings import Finding
-from leaderboard.audit.tables import ResultRow, Series
+from leaderboard.audit.result_rows import ResultRow, Series
 
 FEWEST_EPOCHS = 3
 """Epochs from which the best one says something about the choice."""

@@ -14,9 +14,11 @@ from leaderboard.audit.epochs import check_epochs, check_stated, training_course
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import OfficialSplit, registered_split, split_of
 from leaderboard.audit.predictions import audit_predictions
+from leaderboard.audit.result_rows import ResultRow, beside_binary
 from leaderboard.audit.row_checks import check_row, numbers_of, unchecked_of
-from leaderboard.audit.runs import audit_folder, audit_runs, claim_findings, run_documents
-from leaderboard.audit.tables import ResultRow, beside_binary, rows_of_document, rows_of_text
+from leaderboard.audit.run_claims import claim_findings
+from leaderboard.audit.runs import audit_folder, audit_runs, run_documents
+from leaderboard.audit.tables import rows_of_document, rows_of_text
 from leaderboard.audit.transfers import audit_transfer, is_transfer
 from leaderboard.metrics import Sensitivity
 from leaderboard.results.official_part import OfficialPart

@@ -24,7 +24,7 @@ from leaderboard.audit.metric_variants import (
 )
 from leaderboard.audit.official import OfficialSplit
 from leaderboard.audit.printed import MOST_DIGITS, SLACK, Printed, is_too_coarse, some_count_gives
-from leaderboard.audit.tables import ResultRow
+from leaderboard.audit.result_rows import ResultRow
 from leaderboard.metrics import score_of
 
 Findings = Iterator[Finding]

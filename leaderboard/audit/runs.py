@@ -6,26 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.core.datasets import ANY_ABNORMAL, TaskCard
 from bench.core.errors import RegistryError, ResultError
 from bench.core.text import echoed
-from leaderboard.audit.claim_checks import Claim, check_claimable, explain_claim, judged_in, sum_finding
+from leaderboard.audit.claim_checks import judged_in
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.metric_variants import (
     RATE_NAMES,
-    Confusion,
-    MetricVariant,
-    metric_variants,
-    rate_variants,
     rates_named,
     rates_of,
 )
 from leaderboard.metrics import SMALLEST_SE, Sensitivity, metrics_of
 from leaderboard.results.composites import recombined_difference
 from leaderboard.results.run_folder import RunFolder
-from leaderboard.results.schema import RULES, Rule, task_of
+from leaderboard.results.schema import task_of
 from leaderboard.results.validation import TOLERANCE, check_task_form, task_faults
 from leaderboard.tasks import JudgedTask
 
@@ -61,14 +55,14 @@ def audit_runs(audit: Audit, documents: Sequence[Document], judged: Sensitivity 
         SpecError: If the task of one has no such sensitivity.
     """
     for document in documents:
-        judged_in(_judged_task(document, _run_words(document)).task, judged)
+        judged_in(judged_task_of(document, run_words(document)).task, judged)
         _audit_run(audit, document)
     audit.findings.extend(_repeated_runs(documents))
 
 
 def _audit_run(audit: Audit, document: Document) -> None:
-    where = _run_words(document)
-    judged = _judged_task(document, where)
+    where = run_words(document)
+    judged = judged_task_of(document, where)
     for fault in task_faults(document):
         audit.findings.append(Finding("task-disagrees", where, f"In {where} {fault}"))
     for part, rule, by_judged in _metrics_of_parts(document, judged.task, where):
@@ -126,12 +120,13 @@ def _audit_parts(audit: Audit, folder: Path) -> None:
             audit.facts.append(f"Its predictions are those of its {len(run_ids)} parts, combined again.")
 
 
-def _run_words(document: Document) -> str:
+def run_words(document: Document) -> str:
+    """The result of a run as sentences name it: its id, and its seed where it says one."""
     seed = document["spec"].get("seed")
     return f"run {echoed(document['run_id'], 20)}" + ("" if seed is None else f" (seed {echoed(seed, 20)})")
 
 
-def _judged_task(document: Document, where: str) -> JudgedTask:
+def judged_task_of(document: Document, where: str) -> JudgedTask:
     """What a result was judged on; raises ResultError where it says so in another form than that of a run."""
     check_task_form(document, where)
     try:
@@ -284,6 +279,7 @@ def _metrics_by_epoch(document: Document, part: str, task: TaskCard) -> dict[int
 def _epoch_findings(document: Document, where: str, task: TaskCard) -> Iterator[Finding]:
     """Whether the epoch of each rule is the one that the rule asks for, and has the numbers that it had then."""
     test, val = (_metrics_by_epoch(document, part, task) for part in ("test", "val"))
+    least_se = _least_se(document)
     for rule, by_judged in document["metrics"].items():
         epoch = by_judged[task.strict].get("epoch") if by_judged else None
         if not isinstance(epoch, int) or not test:
@@ -293,19 +289,26 @@ def _epoch_findings(document: Document, where: str, task: TaskCard) -> Iterator[
             had = test[epoch]["score"]
             sentence = f"In {where} {rule} is epoch {epoch} with a Score of {score:.4f}, but that epoch had {had:.4f}."
             yield Finding("epoch-disagrees", where, sentence, {"epoch": epoch, "stored": score, "had": had})
-        asked = _epoch_asked_for(rule, epoch, test, val)
+        asked = _epoch_asked_for(rule, epoch, test, val, least_se)
         if asked is not None and asked != epoch:
             sentence = f"In {where} {rule} is epoch {epoch}, but the rule asks for epoch {asked}."
             yield Finding("rule-contradicted", where, sentence, {"rule": rule, "epoch": epoch, "asked": asked})
 
 
-def _epoch_asked_for(rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document]) -> int | None:
+def _least_se(document: Document) -> float:
+    """The Se, percent, that an epoch must exceed to be the best one: the spec's, or else that of the official code."""
+    said = document["spec"].get("best_min_se")
+    return float(said) if _is_number(said) else SMALLEST_SE
+
+
+def _epoch_asked_for(
+    rule: str, epoch: int, test: Mapping[int, Document], val: Mapping[int, Document], least_se: float
+) -> int | None:
     """The epoch that a rule asks for; the given one where it is as good, None where the result does not show it."""
     if rule == "last":
         return max(test)
     rows = {"best-test": test, "best-val": val}.get(rule, {})
-    # The official code takes an epoch as best only where its sensitivity is above the least one.
-    able = {number: row for number, row in rows.items() if row["se"] > SMALLEST_SE} or rows
+    able = {number: row for number, row in rows.items() if row["se"] > least_se} or rows
     if epoch not in able:
         return max(able, key=lambda number: float(able[number]["score"])) if able else None
     better = [number for number, row in able.items() if row["score"] > able[epoch]["score"] + TOLERANCE]
@@ -318,79 +321,6 @@ def _optimism_sentence(document: Document, where: str, task: TaskCard) -> Iterat
     if best and last:
         gap = best[task.strict]["score"] - last[task.strict]["score"]
         yield f"{where}: choosing the epoch on the test part adds {gap:.2f} to the Score of the last one."
-
-
-# --- claims -----------------------------------------------------------------------------------------------------
-
-
-def claim_findings(
-    documents: Sequence[Document], claim: Claim, judged: Sensitivity | None = None, part: str | None = None
-) -> list[Finding]:
-    """Say what is wrong with a claim about runs, which should be the means over them at their last epoch.
-
-    Args:
-        documents: Results of runs that differ in the seed.
-        claim: The rates as printed.
-        judged: Which sensitivity the claim's Se is; None for the strictest one of the task.
-        part: The tested part that the claim is of; None for the main one.
-
-    Raises:
-        ResultError: If there is nothing to compare with, or the runs are of different tasks.
-        SpecError: If the task has no such part.
-    """
-    task = _one_task(documents)
-    check_claimable(claim, task)
-    judged, tested = judged_in(task, judged), task.main if part is None else task.part(part)
-    by_rule = {rule: _summed_confusion(documents, rule, tested.id, task) for rule in RULES}
-    rules: tuple[Rule, ...] = ("last", "best-val", "best-test")
-    rule = next((rule for rule in rules if by_rule[rule] is not None), None)
-    confusion = by_rule[rule] if rule else None
-    if rule is None or confusion is None:
-        raise ResultError("No run has numbers that a claim can be compared with.", "Leave out --claimed.")
-    others = [
-        found for other in RULES if other != rule for found in _rule_variants(by_rule[other], other, judged, task)
-    ]
-    for other_part in task.parts:
-        if other_part != tested:
-            own = _summed_confusion(documents, rule, other_part.id, task)
-            others += (
-                [] if own is None else rate_variants("other-part", f"that of the {other_part.title}", own, judged, task)
-            )
-    where = f"{len(documents)} runs' {rule} epochs" if len(documents) > 1 else f"the run's {rule} epoch"
-    where += f" on the {tested.title}" if task.other_parts else ""
-    variants = [*others, *metric_variants(confusion, judged, task=task)]
-    return [*sum_finding(claim, "the claim", task), *explain_claim(claim, confusion, where, judged, variants, task)]
-
-
-def _one_task(documents: Sequence[Document]) -> TaskCard:
-    """The task that all results are of; raises ResultError where there are several."""
-    found = [_judged_task(document, _run_words(document)) for document in documents]
-    names = dict.fromkeys(f"{judged.dataset} {judged.task.id}" for judged in found)
-    if len(names) > 1:
-        raise ResultError(
-            f"The runs are of different tasks ({', '.join(map(echoed, names))}): no claim is about all of them.",
-            "Name the results of one task.",
-        )
-    return found[0].task
-
-
-def _summed_confusion(documents: Sequence[Document], rule: str, part: str, task: TaskCard) -> Confusion | None:
-    """The confusion matrices under a rule, added up: rates of runs on the same cycles are means of the runs' rates."""
-    by_rules = [
-        document["metrics"] if part == task.main.id else document.get("other_parts", {}).get(part, {})
-        for document in documents
-    ]
-    found = [metrics[task.strict]["confusion"] for by_rule in by_rules if (metrics := by_rule.get(rule))]
-    return np.asarray(found, dtype=np.int64).sum(axis=0) if found else None
-
-
-def _rule_variants(confusion: Confusion | None, rule: str, judged: Sensitivity, task: TaskCard) -> list[MetricVariant]:
-    """The rates under another rule, as what a claim may be."""
-    if confusion is None:
-        return []
-    kind = "chosen-on-test" if rule == "best-test" else "other-rule"
-    words = f"that of {rule}" + (": the test part chose the epoch" if rule == "best-test" else "")
-    return rate_variants(kind, words, confusion, judged, task)
 
 
 # --- several runs -----------------------------------------------------------------------------------------------
@@ -408,6 +338,6 @@ def _repeated_runs(documents: Sequence[Document]) -> Iterator[Finding]:
         first = seen.setdefault(key, document)
         if first is not document:
             sentence = (
-                f"{_run_words(document)} has the confusion matrix of {_run_words(first)}, cycle count by cycle count."
+                f"{run_words(document)} has the confusion matrix of {run_words(first)}, cycle count by cycle count."
             )
-            yield Finding("repeated-run", _run_words(document), sentence[:1].upper() + sentence[1:])
+            yield Finding("repeated-run", run_words(document), sentence[:1].upper() + sentence[1:])

@@ -13,9 +13,8 @@ from functools import cache
 from importlib import resources
 
 from bench.core.cards import SELECTIONS
+from bench.core.paper import TABLES as TABLES
 from leaderboard.metrics import Sensitivity
-
-TABLES = ("table1", "table2", "table3")
 
 MAIN_TABLE = "table3"
 """The table that compares all systems."""

@@ -29,12 +29,14 @@ class PrintedFigure:
     Attributes:
         title: What the figure shows.
         source: Where the figure is printed.
+        model: Id of the model that is trained.
         method: Id of the method whose options the figure varies; for another method the choices say nothing.
         parameters: The varied hyper-parameters by the name of the method's option.
     """
 
     title: str
     source: str
+    model: str
     method: str
     parameters: Mapping[str, PrintedParameter]
 

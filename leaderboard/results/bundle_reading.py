@@ -51,9 +51,8 @@ _LOCAL_HEADER = 30
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
-_MEMBER = re.compile(
-    r"log\.json|cycles/[0-9a-f]{64}\.csv|runs/[0-9a-f]{16}/(result\.json|predictions-(last|best-test|best-val)\.csv)"
-)
+_OF_RUN = "|".join(map(re.escape, (RESULT_FILE, *map(predictions_file, RULES))))
+_MEMBER = re.compile(rf"log\.json|cycles/[0-9a-f]{{64}}\.csv|runs/[0-9a-f]{{16}}/({_OF_RUN})")
 _RUN_ID, _HASH = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, RuntimeError, OSError, OverflowError)
 """What reading a damaged or odd archive raises."""

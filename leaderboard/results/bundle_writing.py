@@ -20,6 +20,7 @@ from bench.core.documents import check_regular
 from bench.core.errors import ResultError, StoreError
 from bench.core.files import (
     STANDARD_OUTPUT,
+    file_sha256,
     home_expanded,
     output_path,
     sweep,
@@ -89,7 +90,7 @@ def export_bundle(
             log = [entry.document for entry in store.history().entries if entry.obeyed]
             results = (store.result(run_id) for run_id in tracked(ids, f"writing {path.name}", "runs"))
             sets = _write_members(archive, map(published, results) if publish else results, log, written_by)
-        digest, size = _sha256(temporary), temporary.stat().st_size
+        digest, size = file_sha256(temporary), temporary.stat().st_size
     return ExportedBundle(path, tuple(ids), sets, size, digest)
 
 
@@ -100,11 +101,6 @@ def _is_bundle(path: Path) -> bool:
             return MANIFEST in archive.namelist()
     except (ResultError, OSError, ValueError, zipfile.BadZipFile):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write_members(

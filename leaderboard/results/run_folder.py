@@ -25,8 +25,11 @@ RUNS_FOLDER = "runs"
 SUBMISSIONS_FOLDER = "submissions"
 """Where, below the results folder, the folders of submissions are; they have the form of those of runs."""
 
+SPEC_FILE = "spec.json"
 RESULT_FILE = "result.json"
 CYCLES_FILE = "test-cycles.csv"
+FRONTEND_FILE = "frontend.safetensors"
+WEIGHTS_FOLDER = "weights"
 
 ReadFile = Callable[[str], bytes]
 """Gives the content of a file of a run by its name; raises ResultError."""
@@ -68,7 +71,7 @@ class RunFolder:
     @property
     def spec(self) -> Path:
         """The file ``spec.json``: what the run was asked to be, from which it can be replayed."""
-        return self.path / "spec.json"
+        return self.path / SPEC_FILE
 
     @property
     def result(self) -> Path:
@@ -93,12 +96,12 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         """The folder of the models of the epochs that the selection rules chose."""
-        return self.path / "weights"
+        return self.path / WEIGHTS_FOLDER
 
     @property
     def frontend(self) -> Path:
         """The file ``frontend.safetensors``: what the front-end learnt from the training rows, where it learns."""
-        return self.path / "frontend.safetensors"
+        return self.path / FRONTEND_FILE
 
     def predictions(self, rule: str) -> Path:
         """The file of predictions of the epoch that a selection rule chose."""

@@ -15,9 +15,19 @@ from typing import Any
 
 from bench.core.documents import read_document
 from bench.core.errors import ResultError
+from bench.core.files import file_sha256
 from bench.core.text import echoed
 from leaderboard.results.publishing import published_document, without_places
-from leaderboard.results.run_folder import CYCLES_FILE, RESULT_FILE, RunFolder
+from leaderboard.results.run_folder import (
+    CYCLES_FILE,
+    FRONTEND_FILE,
+    RESULT_FILE,
+    SPEC_FILE,
+    WEIGHTS_FOLDER,
+    RunFolder,
+    predictions_file,
+)
+from leaderboard.results.schema import RULES
 
 MANIFEST = "manifest.json"
 FORMAT = "lungbench run"
@@ -27,16 +37,15 @@ CARD = "README.md"
 """The card. It is for people, who may edit it on the Hub: the manifest holds no hash of it."""
 
 PATTERNS = (
-    *(MANIFEST, CARD, "spec.json", RESULT_FILE, CYCLES_FILE, "predictions-*.csv"),
-    *("frontend.safetensors", "weights/*.safetensors"),
+    *(MANIFEST, CARD, SPEC_FILE, RESULT_FILE, CYCLES_FILE, predictions_file("*")),
+    *(FRONTEND_FILE, f"{WEIGHTS_FOLDER}/*.safetensors"),
 )
 """Names of the files of a run that is given to others, with ``*``; nothing else of a repository is fetched."""
 
-_FILE = re.compile(
-    r"spec\.json|result\.json|test-cycles\.csv|predictions-(last|best-test|best-val)\.csv|frontend\.safetensors"
-    r"|weights/(last|best-test|best-val|stage-[0-9]{1,4})(\.method)?\.safetensors"
-)
-_NEEDED = ("spec.json", RESULT_FILE)
+_NAMED = (SPEC_FILE, RESULT_FILE, CYCLES_FILE, FRONTEND_FILE, *map(predictions_file, RULES))
+_WEIGHTS = rf"{WEIGHTS_FOLDER}/({'|'.join(RULES)}|stage-[0-9]{{1,4}})(\.method)?\.safetensors"
+_FILE = re.compile("|".join([*map(re.escape, _NAMED), _WEIGHTS]))
+_NEEDED = (SPEC_FILE, RESULT_FILE)
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -155,7 +164,4 @@ def _size(file: Path | bytes) -> int:
 
 
 def _sha256(file: Path | bytes) -> str:
-    if isinstance(file, bytes):
-        return hashlib.sha256(file).hexdigest()
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else file_sha256(file)

@@ -44,6 +44,7 @@ from leaderboard.results.predictions import (
     write_cycles,
     write_predictions,
 )
+from leaderboard.results.run_folder import CYCLES_FILE
 from leaderboard.results.schema import STRICT, Objects, Rule, RunId, SpecFields, TaskFields
 from leaderboard.results.validation import TOLERANCE, check_form, check_schema, run_id_of
 from leaderboard.tasks import described_task, task_from
@@ -253,7 +254,7 @@ class TransferFolder:
     @property
     def cycles(self) -> Path:
         """The file ``test-cycles.csv``: the tested cycles with class, patient, device and part."""
-        return self.path / "test-cycles.csv"
+        return self.path / CYCLES_FILE
 
     @property
     def predictions(self) -> Path:

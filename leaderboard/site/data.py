@@ -39,7 +39,8 @@ from leaderboard.statistics.row_statistics import (
 from leaderboard.statistics.seed_spread import SeedSpread
 from leaderboard.store.board_rows import BoardRun, RunRecord
 from leaderboard.store.store import Store
-from leaderboard.tables.board_tables import Section, board_notes, failed_rows, name_differences, system_sections
+from leaderboard.tables.board_notes import board_notes
+from leaderboard.tables.board_tables import Section, failed_rows, name_differences, system_sections
 from leaderboard.tables.marks import add_marks
 from leaderboard.tables.sections import runs_on_parts, section_order
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.core.documents import read_bytes
 from bench.core.errors import ResultError, StoreError
-from bench.core.files import advice, home_expanded, sweep, sync_folder, sync_tree, temporary_name
+from bench.core.files import advice, file_sha256, home_expanded, sweep, sync_folder, sync_tree, temporary_name
 from bench.core.text import echoed
 from leaderboard.results.bundle_writing import export_bundle
 from leaderboard.site import write_site
@@ -161,9 +161,7 @@ def _file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             found[name] = {"sha256": None, "bytes": None}
         elif path.is_file() and name not in (MANIFEST, SUMS):
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            found[name] = {"sha256": digest, "bytes": path.stat().st_size}
+            found[name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size}
     return found
 
 

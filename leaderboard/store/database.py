@@ -280,7 +280,11 @@ class Database:
         raise StoreError(f"{both}: a newer lungbench wrote it.", "Update this one: pip install --upgrade lungbench")
 
     def create(self) -> None:
-        """Make an empty board where there is none; two processes may do so at once."""
+        """Make an empty board where there is none; two processes may do so at once.
+
+        Raises:
+            StoreError: If its place cannot be written, or has no locks.
+        """
         if self.path is None:
             self._migrate(self._migration_engine())
             return

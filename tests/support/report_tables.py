@@ -11,9 +11,10 @@ from site_boards import cycles_of_patients, make_board
 
 from leaderboard.published import TABLES, printed_table
 from leaderboard.results.schema import Rule
-from leaderboard.statistics.comparison import compare, comparison_table, runs_of
+from leaderboard.statistics.comparison import compare, runs_of
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import Table, leaderboard_table, runs_table
+from leaderboard.tables.comparison_table import comparison_table
 from leaderboard.tables.paper_tables import PaperTable, paper_table
 from leaderboard.tables.published_table import published_table
 from leaderboard.tables.run_parts import parts_table

@@ -6,7 +6,7 @@ import locale
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
 from packaging.requirements import Requirement
@@ -15,6 +15,7 @@ from bench.api.checks import Check, Places
 from bench.core.datasets import DATASETS
 from bench.core.environment import OWN
 from bench.core.log import LEVEL_VARIABLE
+from bench.core.provenance import installed_version
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.engine.tracking import PACKAGES
@@ -27,7 +28,7 @@ OF_TESTS = "BENCH_TEST_"
 
 def check_versions(places: Places) -> Check:
     """Compare the installed packages with what this one asks for, and import what fits together least often."""
-    found = f"Python {platform.python_version()}, torch {_installed('torch') or 'missing'}"
+    found = f"Python {platform.python_version()}, torch {installed_version('torch') or 'missing'}"
     try:
         asked = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
     except PackageNotFoundError:
@@ -47,18 +48,11 @@ def check_versions(places: Places) -> Check:
     return Check("versions", "ok", f"{found}, all {len(asked)} requirements are met")
 
 
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _misfit(asked: Requirement) -> str | None:
     """What is wrong with an installed package; None for one that fits, or that belongs to an extra."""
     if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
         return None
-    there = _installed(asked.name)
+    there = installed_version(asked.name)
     if there is None:
         return f"{asked.name} is missing"
     return (

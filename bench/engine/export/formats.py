@@ -245,7 +245,7 @@ class Weights:
         self._tensors, self._rebuild = tensors, rebuild
 
     def write(self, path: Path, metadata: Mapping[str, str]) -> None:
-        """Write the file; the texts are its metadata."""
+        """Write the file; the texts are its metadata. Raises OSError where that fails."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 

@@ -5,7 +5,6 @@ Nothing here waits for a tracker but the end of the run, and that not for long.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +21,6 @@ from bench.engine.trackers.reports import configuration, epoch_values, rule_valu
 from bench.engine.trackers.services import Opening, Service, TrackedRun
 from bench.experiment.spec import RunSpec
 from leaderboard.results.run_folder import RunFolder
-
-logger = logging.getLogger(__name__)
 
 LOAD_SECONDS = 5.0
 """At least so long between two looks at the load of the machine within an epoch."""

@@ -19,7 +19,7 @@ from bench.core.documents import read_document
 from bench.core.errors import ResultError
 from bench.core.kept import looked_up_once
 from bench.experiment.spec import RunSpec
-from bench.launch.matrix.heads import is_finished
+from bench.launch.matrix.heads import has_finished
 from bench.launch.matrix.plans import PlannedRun
 from bench.launch.run_memory import DECIDING, MIB, peaks_of
 from leaderboard.store.costs import RunCost
@@ -150,7 +150,7 @@ def estimates_of(runs: Sequence[PlannedRun], home: Path, store: Store | None) ->
 def _estimate_of(run: PlannedRun, home: Path, history: History) -> Estimate:
     if isinstance(run.spec, RunSpec):
         return history.estimate(run.spec)
-    parts = [history.estimate(part.spec) for part in run.spec.parts if not _is_finished(home, part.spec.run_id)]
+    parts = [history.estimate(part.spec) for part in run.spec.parts if not has_finished(home, part.spec.run_id)]
     known = [part.seconds for part in parts if part.seconds is not None]
     memory = [part.memory_mib for part in parts if part.memory_mib is not None]
     sources = sorted({part.source for part in parts}, key=SOURCES.index)
@@ -158,13 +158,6 @@ def _estimate_of(run: PlannedRun, home: Path, history: History) -> Estimate:
     complete = len(known) == len(parts) and bool(parts)
     source: Source = sources[-1] if complete else "nothing"
     return Estimate(sum(known) if complete else None, max(memory, default=None), source)
-
-
-def _is_finished(home: Path, run_id: str) -> bool:
-    try:
-        return is_finished(home, run_id)
-    except ResultError:
-        return False
 
 
 # --- what `bench models bench` measured -------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
@@ -34,7 +35,7 @@ from bench.experiment.toml_files import flat_settings, read_toml
 
 HINT = "docs/matrices.md shows such a file."
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-RESERVED = ("table1", "table2", "table3", "figure2")
+RESERVED = (*paper.TABLES, paper.FIGURE)
 """Names of what `bench reproduce` runs."""
 
 

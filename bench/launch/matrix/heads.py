@@ -79,3 +79,11 @@ def is_finished(home: Path, run_id: str) -> bool:
     """Whether a run's result says ``finished``; raises ResultError for one that cannot be read."""
     head = read_head(home, run_id)
     return head is not None and head.status == "finished"
+
+
+def has_finished(home: Path, run_id: str) -> bool:
+    """Whether a run's result can be read and says ``finished``."""
+    try:
+        return is_finished(home, run_id)
+    except ResultError:
+        return False

@@ -19,7 +19,7 @@ from bench.launch.live_view import watching
 from bench.launch.matrix.banks import BANK
 from bench.launch.matrix.estimate import History
 from bench.launch.matrix.folder import BEAT_SECONDS, MatrixFolder
-from bench.launch.matrix.heads import is_finished, read_head
+from bench.launch.matrix.heads import has_finished, read_head
 from bench.launch.matrix.plans import EndedRun, MatrixPlan, PlannedRun
 from bench.launch.matrix.record import record_of
 from bench.launch.matrix.tasks import Making, specs_of, tasks_of
@@ -152,7 +152,7 @@ def missing_jobs(plan: MatrixPlan, home: Path, options: LaunchOptions) -> list[J
     """
     making = _making(plan, home.absolute(), options, None, False)
     tasks = tasks_of(plan.runs, making, planned_folder(plan, home).logs)
-    open_tasks = [task for task in tasks if not _is_finished(making.home, task.key)]
+    open_tasks = [task for task in tasks if not has_finished(making.home, task.key)]
     needed = {key for task in open_tasks if not task.helps for key in (task.key, *task.after)}
     return [task.job for task in open_tasks if task.job is not None and (task.key in needed or not task.helps)]
 
@@ -182,7 +182,7 @@ def _nodes(options: LaunchOptions) -> int:
 def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> Callable[[str], None]:
     """What brings the result of a run to the board, unless it was there, finished, before the matrix began."""
     known = {} if store is None or rerun else store.statuses()
-    there = {run_id for run_id in _ids(plan.runs) if known.get(run_id) == "finished" and _is_finished(home, run_id)}
+    there = {run_id for run_id in _ids(plan.runs) if known.get(run_id) == "finished" and has_finished(home, run_id)}
 
     def bring(run_id: str) -> None:
         if run_id not in there:
@@ -190,13 +190,6 @@ def _bringer(plan: MatrixPlan, home: Path, store: Store | None, rerun: bool) -> 
             there.add(run_id)
 
     return bring
-
-
-def _is_finished(home: Path, run_id: str) -> bool:
-    try:
-        return is_finished(home, run_id)
-    except ResultError:
-        return False
 
 
 def _ids(runs: Sequence[PlannedRun]) -> list[str]:

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import io
 import textwrap
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -25,8 +22,8 @@ from matplotlib.tri import Triangulation
 from bench.core.text import plain
 from bench.search.figures import words
 from bench.search.figures.axes import axis_marks, explain_below_title, upright_axis, value_axis
-from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
-from bench.search.figures.style import CHOSEN, INK, LINE, MUTED, PAPER, SCORES, SERIES, SETTINGS
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData, scores_of
+from bench.search.figures.style import CHOSEN, INK, LINE, MUTED, PAPER, SCORES, SERIES, drawing
 
 Format = Literal["svg", "pdf", "png"]
 
@@ -129,7 +126,7 @@ def score_panel(figure: FigureData, parameter: Parameter, limits: tuple[float, f
 
 def _score_points(ax: Axes, study: StudyData, parameter: Parameter, colour: str) -> None:
     trials = sorted(study.points(parameter.name), key=lambda trial: parameter.number(trial.params[parameter.name]))
-    x, y = _numbers(trials, parameter), _scores(trials)
+    x, y = _numbers(trials, parameter), scores_of(trials)
     ax.errorbar(
         x,
         y,
@@ -145,7 +142,7 @@ def _score_points(ax: Axes, study: StudyData, parameter: Parameter, colour: str)
     )
     best = study.best
     if best is not None and parameter.name in best.params:
-        ax.plot(_numbers([best], parameter), _scores([best]), "o", color=INK, **_RING)
+        ax.plot(_numbers([best], parameter), scores_of([best]), "o", color=INK, **_RING)
 
 
 _RING: dict[str, Any] = {"markerfacecolor": "none", "markersize": 8.5, "markeredgewidth": 1.0}
@@ -199,7 +196,7 @@ def parallel_panel(study: StudyData, ax: Axes) -> None:
     """Draw a line for each finished trial through all parameters that vary to its Score; brighter is higher."""
     parameters = [study.parameters[name] for name in study.varying]
     trials = sorted(study.points(*study.varying), key=lambda trial: trial.score or 0.0)
-    scores = np.array(_scores(trials))
+    scores = np.array(scores_of(trials))
     low, high = float(scores.min()), float(scores.max())
     heights = np.full_like(scores, 0.5) if high == low else (scores - low) / (high - low)
     lines = [
@@ -237,7 +234,7 @@ def contour_panel(study: StudyData, x: Parameter, y: Parameter, ax: Axes) -> Non
     trials = study.points(x.name, y.name)
     at = _numbers(trials, x), _numbers(trials, y)
     surface = _surface(study, x, y)
-    scores = np.array(_scores(trials))
+    scores = np.array(scores_of(trials))
     colours = {"cmap": SCORES, "vmin": scores.min(), "vmax": scores.max()}
     if surface:
         drawn: Any = ax.tricontourf(surface.mesh, surface.scores, levels=8, **colours)
@@ -288,18 +285,7 @@ def _numbers(trials: Sequence[TrialData], parameter: Parameter) -> list[float]:
     return [parameter.number(trial.params[parameter.name]) for trial in trials]
 
 
-def _scores(trials: Sequence[TrialData]) -> list[float]:
-    return [trial.score for trial in trials if trial.score is not None]
-
-
 # --- pages ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    with mpl.rc_context(SETTINGS), warnings.catch_warnings():  # type: ignore[arg-type]
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
-        yield
 
 
 def page(figure: FigureData, format: Format) -> bytes:  # noqa: A002
@@ -315,7 +301,7 @@ def page(figure: FigureData, format: Format) -> bytes:  # noqa: A002
     heads = _wrapped([words.study_line(study) for study in figure.studies])
     feet, rows = _wrapped(words.notes(figure)), _rows(panels(figure))
     heights = [TITLE_HEIGHT + LINE_HEIGHT * len(heads), *(ROW_HEIGHT for _ in rows), LINE_HEIGHT * (len(feet) + 1)]
-    with _settings():
+    with drawing():
         paper = Figure(figsize=(PAGE_WIDTH, sum(heights)), layout="constrained", facecolor=PAPER)
         head, *strips, foot = paper.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
         head.text(0.01, 1 - 0.07 / heights[0], words.title(figure), va="top", fontsize=12, fontweight="bold")
@@ -343,7 +329,7 @@ def _rows(found: Sequence[Panel]) -> list[list[Panel]]:
 
 def panel_svg(panel: Panel) -> bytes:
     """Draw one panel alone as SVG, without a background."""
-    with _settings():
+    with drawing():
         paper = Figure(figsize=PANEL_SIZE, layout="constrained", facecolor="none")
         _draw(panel, paper.subplots())
         return _bytes(paper, "svg")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
 from matplotlib.colors import LinearSegmentedColormap
 
 INK, MUTED, LINE, CHOSEN, PAPER = "#1f2430", "#667080", "#dfe3e8", "#c6cbd3", "#ffffff"
@@ -36,3 +41,11 @@ SETTINGS = {
     "svg.hashsalt": "bench",
     "pdf.fonttype": 42,
 }
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw by :data:`SETTINGS`, and without warnings of letters that the font lacks: names may be in any script."""
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.core.text import plain
 from bench.search.figures import words
-from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData
+from bench.search.figures.data import FigureData, Parameter, StudyData, TrialData, scores_of
 from leaderboard.render import csv as csv_writer
 from leaderboard.render.cells import Cell, Column, Report, Row, Section, Table, Values, text_table
 from leaderboard.render.numbers import number, seeds
@@ -64,14 +64,14 @@ def _scores_by_value(study: StudyData, parameter: Parameter) -> Table:
     values = sorted({parameter.number(trial.params[parameter.name]) for trial in trials})
     ranges = len(values) > MOST_VALUES
     groups = _trials_by_range(parameter, trials) if ranges else _trials_by_value(parameter, trials)
-    means = [fmean(_scores(group)) for _, group in groups]
+    means = [fmean(scores_of(group)) for _, group in groups]
     low, high = min(means), max(means)
     rows = [
         [
             label,
             str(len(group)),
             words.score_words(group[0]) if len(group) == 1 else number(mean),
-            number(max(_scores(group))),
+            number(max(scores_of(group))),
             bar(mean, low, high),
         ]
         for (label, group), mean in zip(groups, means, strict=True)
@@ -81,10 +81,6 @@ def _scores_by_value(study: StudyData, parameter: Parameter) -> Table:
     title = f"Score against {parameter.title}, percent; bars from {number(low)} to {number(high)}"
     mark = "; * the paper's choice" if any(label.endswith(" *") for label, _ in groups) else ""
     return text_table(f"{title}{mark}", columns, rows)
-
-
-def _scores(trials: Sequence[TrialData]) -> list[float]:
-    return [trial.score for trial in trials if trial.score is not None]
 
 
 def _trials_by_value(parameter: Parameter, trials: Sequence[TrialData]) -> list[tuple[str, list[TrialData]]]:

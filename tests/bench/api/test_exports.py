@@ -65,6 +65,7 @@ def test_the_command_prints_a_document_or_the_card(run, small_cache, bench, tmp_
     assert document["path"] == f"{run.id}-best-test.safetensors"
     assert document["rule"] == "best-test"
     assert "greatest difference of a probability" in printed.err
+    assert "no JSON document" in bench("export", run.folder, "--format", "card", "--json", *words, code=2).err
     assert bench("export", run.folder, "--format", "card", *words[:2]).out.startswith("---\nlibrary_name: lungbench")
 
 
@@ -91,14 +92,16 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(run, small_cache
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("tflite",), "Unknown format 'tflite'"),
-        (("onnx", 12), "--opset is 12, but must be 18 to 23"),
+        (("tflite", {}), "Unknown format 'tflite'"),
+        (("onnx", {"opset": 12}), "--opset is 12, but must be 18 to 23"),
+        (("torch", {"opset": 19}), "--opset is of onnx, not of torch"),
+        (("safetensors", {"frontend": False}), "Weights alone have no front-end"),
     ],
 )
 def test_words_that_are_refused(run, words, message):
-    options = {"opset": words[1]} if len(words) > 1 else {}
+    file_format, options = words
     with pytest.raises(SpecError, match=message):
-        export(run, words[0], **options)
+        export(run, file_format, **options)
 
 
 def test_what_is_combined_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from small_data import write_small_data
 from small_runs import SETTINGS, small_run
 
 import bench
-from bench.api import predictions as module
+from bench.api import heard_recordings
 from bench.core.errors import SpecError, WeightsError
 from bench.engine import trained
 from leaderboard.results.combinations import POOLINGS
@@ -156,6 +156,8 @@ def test_a_stored_ensemble_stands_for_its_parts_and_needs_their_folders(run, oth
         ({"what": "ffff"}, "There is no run 'ffff'"),
         ({"paths": []}, "No sound file is named"),
         ({"combine": "median"}, "Unknown combination 'median'"),
+        ({"combine": "product"}, "nothing to combine by product"),
+        ({"cycles": "annotations", "window": 4}, "--window and --hop are of windows"),
         ({"precision": "fp8"}, "Unknown precision 'fp8'"),
         ({"channel": "left"}, "channel is 'left'"),
         ({"channel": 0}, "channel is '0'"),
@@ -287,7 +289,7 @@ def test_no_more_than_a_batch_of_recordings_is_in_memory(run, sounds, predict, m
     for number in range(60):
         shutil.copy(sounds / "a.wav", sounds / f"copy{number}.wav")
     seen, most = [], []
-    read = module.read_sound
+    read = heard_recordings.read_sound
 
     def counted(path):
         sound = read(path)
@@ -295,7 +297,7 @@ def test_no_more_than_a_batch_of_recordings_is_in_memory(run, sounds, predict, m
         most.append(sum(one() is not None for one in seen))
         return sound
 
-    monkeypatch.setattr(module, "read_sound", counted)
+    monkeypatch.setattr(heard_recordings, "read_sound", counted)
     found = predict(run, f"{sounds}/copy*.wav", window=1.0, batch=12)
     assert sum(len(recording.cycles) for recording in found) == 180
     # Three windows of each: four files fill a batch, and one more is being read.

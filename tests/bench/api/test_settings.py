@@ -107,6 +107,8 @@ def test_options_of_a_plugin_are_listed(tmp_path):
         ({"part": "optin"}, "Unknown part 'optin': did you mean 'optim'?"),
         ({"part": "frontend"}, "The options of which frontend? None is named."),
         ({"profile": "papers"}, "Unknown profile 'papers': did you mean 'paper'?"),
+        ({"profile": "demo"}, "Weights and profile choose among recipes, but no model or method is named."),
+        ({"pretrain": "imagenet"}, "Weights and profile choose among recipes, but no model or method is named."),
     ],
 )
 def test_what_there_is_not_is_refused(given, said):

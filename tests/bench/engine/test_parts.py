@@ -22,6 +22,8 @@ from bench.engine.evaluate import class_probabilities
 from bench.engine.normalisation import BatchExtremes
 from bench.engine.sampling import hold_out_patients
 from bench.engine.selection import Selection
+from bench.experiment.spec import RunSpec
+from leaderboard.metrics import SMALLEST_SE
 
 BATCH, PROCESSES = 6, 3
 
@@ -169,6 +171,17 @@ def test_an_epoch_below_the_threshold_is_best_only_for_want_of_another():
     selection.update(2, np.zeros((1, 4)), epoch(30.0, se=6.0), None)
     assert selection.choices["best-test"].epoch == 2
     assert "best-val" not in selection.choices
+
+
+@pytest.mark.golden
+def test_the_official_code_takes_the_same_epochs_as_best(golden):
+    """By the bound that a spec has where nothing else is asked for, which is the one that audits go by."""
+    least = RunSpec.__dataclass_fields__["best_min_se"].default
+    assert least == SMALLEST_SE
+    for case in golden.json("losses.json")["scores"]:
+        selection, official = Selection(min_se=least), case["plain"]
+        selection.update(1, np.zeros((1, case["n_cls"])), official, None)
+        assert selection.choices["best-test"].eligible == official["taken_as_best"]
 
 
 # --- evaluation -------------------------------------------------------------------------------------------------------

@@ -91,6 +91,9 @@ def test_the_machine_is_asked_where_runs_use_its_gpus(monkeypatch):
     assert device_shares_for({"device": "cuda", "processes": 1}, 3) == [["4"], ["6"], ["7"]]
     with pytest.raises(SpecError, match=r"2 workers with 2 processes each need 4 GPUs, but there are 3 \(4, 6, 7\)"):
         device_shares_for({"device": "cuda", "processes": 2}, 2)
+    assert device_shares_for({"device": "cuda", "processes": 1}, 2, ("7", "4")) == [["7"], ["4"]]
+    with pytest.raises(SpecError, match=r"--devices names '5', but the GPUs here are 4, 6, 7"):
+        device_shares_for({"device": "cuda", "processes": 1}, 1, ("5",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert device_shares_for({"device": "cuda", "processes": 3}, 1) == [["0", "1", "2"]]
 

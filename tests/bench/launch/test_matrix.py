@@ -97,6 +97,11 @@ def test_a_row_whose_weights_cannot_be_had_does_not_stop_the_others(bench, place
     [
         (["tabel2"], "did you mean 'table2'?"),
         (["figure2", "--only", "tao"], "matches no parameter of figure2: did you mean 'tau'?"),
+        (["figure2", "--rerun"], "figure2 has no use for --rerun. hint: `bench search delete"),
+        (["figure2", "--timeout", "2h"], "figure2 has no use for --timeout."),
+        (["figure2", "--retries", "5"], "figure2 has no use for --retries."),
+        (["table2", "--workers", "4"], "table2 has no use for --workers. hint: --jobs says"),
+        (["table2", "--objective", "test"], "table2 has no use for --objective."),
         (["table2", "--partition", "gpu"], "The launcher local has no use for the options of Slurm jobs"),
         (["table2", "--devices", "0", "--launcher", "slurm"], "The launcher slurm has no use for --devices"),
         (["table2", "--slurm", "memory"], "--slurm takes KEY=VALUE, not 'memory'"),

@@ -25,7 +25,7 @@ from bench.search import claims, failures, objective
 from bench.search.claims import AttemptLostError
 from bench.search.failures import CircuitBreaker
 from bench.search.finals import is_over
-from bench.search.study import counted
+from bench.search.study_values import counted
 from leaderboard.results.run_result import RunResult
 
 ELSEWHERE = {"machine": "another machine", "pid": 1, "started": 0.0, "beat": 0.0}

@@ -17,9 +17,10 @@ from optuna.trial import TrialState
 
 from bench.search.figures import draw, words
 from bench.search.figures.axes import axis_marks, value_axis
-from bench.search.figures.data import FigureData, Parameter, figure_of
+from bench.search.figures.data import FigureData, Parameter
 from bench.search.figures.html import inline
 from bench.search.figures.importance import LEAST_TRIALS, importance_of
+from bench.search.figures.reading import figure_of
 from bench.search.figures.text import MOST_VALUES, bar, terminal, trials_table
 
 

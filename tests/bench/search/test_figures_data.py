@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from bench.core.errors import SpecError
-from bench.search.figures.data import figure_of
 from bench.search.figures.importance import LEAST_TRIALS, importance_of
+from bench.search.figures.reading import figure_of
 from bench.search.figures.words import counts_words, limits, notes, study_line
 from leaderboard.published.figure2 import printed_figure2
 from methods.patchmix.card import PatchMixCLOptions

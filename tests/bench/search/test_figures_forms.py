@@ -17,8 +17,8 @@ from PIL import Image
 
 from bench.core.errors import ResultError
 from bench.search.figures import draw, words
-from bench.search.figures.data import figure_of
 from bench.search.figures.html import html
+from bench.search.figures.reading import figure_of
 from bench.search.figures.render import FORMATS, render
 from bench.search.figures.text import bar, terminal
 

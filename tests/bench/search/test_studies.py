@@ -15,7 +15,8 @@ from bench.core.errors import InterruptedRunError, PrunedRunError, SpecError, St
 from bench.engine.hooks import Hooks
 from bench.launch.once import launch
 from bench.search import claims, objective
-from bench.search.study import budget, describe, open_study
+from bench.search.study import open_study
+from bench.search.study_values import budget, describe
 from leaderboard.results.run_folder import RunFolder
 from leaderboard.store.store import Store
 

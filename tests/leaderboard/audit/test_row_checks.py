@@ -13,7 +13,8 @@ from leaderboard.audit.epochs import TrainingCourse, check_epochs, check_stated,
 from leaderboard.audit.findings import Audit, Finding
 from leaderboard.audit.official import registered_split
 from leaderboard.audit.printed import Printed, some_count_gives
-from leaderboard.audit.tables import ResultRow, beside_binary, field_of, has_results, rows_of_document, rows_of_text
+from leaderboard.audit.result_rows import ResultRow, beside_binary, field_of, has_results
+from leaderboard.audit.tables import rows_of_document, rows_of_text
 
 SPLIT = registered_split()
 TEST, DISJOINT_TEST = SPLIT.test, SPLIT.disjoint

@@ -104,6 +104,19 @@ def test_an_epoch_with_too_small_a_sensitivity_may_be_passed_over(tmp_path, resu
     assert "rule-contradicted" not in kinds(audited(tmp_path, result))
 
 
+@pytest.mark.parametrize(("least", "found"), [(5.0, []), (0.0, ["rule-contradicted"]), (None, [])])
+def test_the_best_epoch_is_judged_by_the_bound_of_the_runs_own_spec(tmp_path, result, least, found):
+    result = sound(result)
+    spec = {name: value for name, value in result["spec"].items() if name != "best_min_se"}
+    result["spec"] = spec if least is None else {**spec, "best_min_se": least}
+    chosen = result["metrics"]["best-test"]["4class"]["epoch"]
+    other = next(
+        row for row in result["epochs"] if row["epoch"] not in (chosen, result["metrics"]["last"]["4class"]["epoch"])
+    )
+    other["test"]["4class"].update(score=99.0, se=4.0)
+    assert kinds(audited(tmp_path, result)) == found
+
+
 def test_two_seeds_with_one_confusion_matrix(tmp_path, result):
     other = changed(sound(result), "spec", "seed", value=2)
     assert kinds(audited(tmp_path, [result, {**other, "run_id": "other"}])) == ["repeated-run"]

@@ -16,7 +16,6 @@ from leaderboard.statistics.breakdown import read_system_counts
 from leaderboard.statistics.comparison import (
     Comparison,
     compare,
-    comparison_table,
     pooled_seed_spreads,
     runs_of,
     verdict_sentence,
@@ -25,6 +24,7 @@ from leaderboard.statistics.intervals import Estimate, PairedEstimate, paired_di
 from leaderboard.statistics.patient_hits import RATES
 from leaderboard.statistics.seed_spread import PAPER_SPREAD
 from leaderboard.store.store import Store
+from leaderboard.tables.comparison_table import comparison_table
 from leaderboard.tasks import JudgedTask
 
 

@@ -14,10 +14,10 @@ from leaderboard.published.systems import published_systems
 from leaderboard.results.predictions import CycleSet
 from leaderboard.store.board_rows import BoardRun
 from leaderboard.store.store import Store
+from leaderboard.tables.board_notes import board_notes
 from leaderboard.tables.board_tables import (
     Section,
     Table,
-    board_notes,
     failed_rows,
     flattened,
     leaderboard_table,

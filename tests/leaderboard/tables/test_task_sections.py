@@ -17,11 +17,12 @@ from leaderboard.render.formats import FORMATS, render
 from leaderboard.render.run import run_report
 from leaderboard.render.terminal import write
 from leaderboard.statistics.breakdown import read_system_counts
-from leaderboard.statistics.comparison import compare, comparison_table
+from leaderboard.statistics.comparison import compare
 from leaderboard.statistics.intervals import paired_difference, system_estimate
 from leaderboard.statistics.tested_parts import on_each_part
 from leaderboard.store.store import Store
 from leaderboard.tables.board_tables import leaderboard_table, runs_table
+from leaderboard.tables.comparison_table import comparison_table
 from leaderboard.tables.dataset_table import INCONSISTENT, dataset_table
 from leaderboard.tables.run_parts import parts_table
 from leaderboard.tables.sections import is_official, is_ranked, section_title

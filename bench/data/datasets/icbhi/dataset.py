@@ -98,7 +98,7 @@ class _FolderInspector:
     def fault(self, path: Path | str, problem: FileProblem, *, blocking: bool = True) -> Fault:
         """Make a fault of the set from a problem inside a file."""
         file = path if isinstance(path, str) else self.shown(path)
-        return Fault(file, problem.line, problem.kind, problem.message, blocking)
+        return problem.in_file(file, blocking=blocking)
 
     def shown(self, path: Path) -> str:
         """A file as messages name it: relative to the data folder."""

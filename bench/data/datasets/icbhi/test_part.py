@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.datasets import DatasetCard, TaskCard
 from bench.data.answers import differences, judged_recordings, not_official_error, part_of, refuse_faults
+from bench.data.counts import slashed
 from bench.data.datasets.icbhi.card import TASK
 from bench.data.datasets.icbhi.dataset import VERIFY_HINT, inspect_folder
 from bench.data.datasets.icbhi.pinned import BY_PATIENT, CLASSES, TEST_PATIENT_SHA256, Count
@@ -67,7 +68,7 @@ def _differing_patients(cycles: CycleSet) -> str:
         if here == wanted:
             words.append(f"patient {patient} (labels were moved between cycles: the counts of the classes agree)")
         else:
-            words.append(f"patient {patient} ({_slashed(here)} instead of {_slashed(wanted)})")
+            words.append(f"patient {patient} ({slashed(here)} instead of {slashed(wanted)})")
     return differences(words, "patient") if words else "their devices differ"
 
 
@@ -84,7 +85,3 @@ def patient_hashes(cycles: CycleSet) -> dict[str, str]:
 def _counts_of(cycles: CycleSet, patient: str) -> tuple[int, ...]:
     counts = Counter(label for label, of in zip(cycles.labels, cycles.patients, strict=True) if of == patient)
     return tuple(counts[label] for label in range(len(CLASSES)))
-
-
-def _slashed(counts: tuple[int, ...]) -> str:
-    return "/".join(map(str, counts))

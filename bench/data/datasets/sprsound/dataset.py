@@ -111,7 +111,7 @@ class _FolderInspector:
     def fault(self, path: Path | str, problem: FileProblem, *, blocking: bool = True) -> Fault:
         """Make a fault of the set from a problem inside a file."""
         file = path if isinstance(path, str) else self.shown(path)
-        return Fault(file, problem.line, problem.kind, problem.message, blocking)
+        return problem.in_file(file, blocking=blocking)
 
     def recording(self, name: str) -> tuple[Annotated | None, list[Fault]]:
         """One recording from its files, and what is wrong with them."""

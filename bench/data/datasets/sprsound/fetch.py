@@ -6,7 +6,6 @@ annotations and samples must have the pinned hashes, or nothing of it stays.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -19,8 +18,6 @@ from bench.data.datasets.sprsound.pinned import ID, RECORDINGS
 from bench.data.datasets.sprsound.verify import Report, verify
 from bench.data.fetching import checked_address, fetching_into
 from bench.data.unpack import BadArchiveError, unpack
-
-logger = logging.getLogger(__name__)
 
 BASE_URL = "https://codeload.github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound/zip/"
 """Where archives of the owners' repository are; ``BENCH_SPRSOUND_URL`` or ``--base-url`` name another place."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.core.datasets import TRAIN, DatasetCard, TaskCard
 from bench.data.answers import judged_recordings, not_official_error, part_of, refuse_faults
+from bench.data.counts import slashed
 from bench.data.datasets.sprsound.dataset import VERIFY_HINT, inspect_folder
 from bench.data.datasets.sprsound.pinned import RECORDINGS
 from bench.data.faults import Fault
@@ -53,9 +54,5 @@ def _differing_counts(cycles: CycleSet, task: TaskCard) -> str:
         counts = Counter(cycles.of_part(part.id).labels)
         here = tuple(counts[label] for label in range(len(task.classes)))
         if here != task.counts[part.id]:
-            words.append(f"the part '{part.id}' has {_slashed(here)} instead of {_slashed(task.counts[part.id])}")
+            words.append(f"the part '{part.id}' has {slashed(here)} instead of {slashed(task.counts[part.id])}")
     return "; ".join(words) or f"labels of single {task.unit_word}s differ: the counts of the classes agree"
-
-
-def _slashed(counts: tuple[int, ...]) -> str:
-    return "/".join(map(str, counts))

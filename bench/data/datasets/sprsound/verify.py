@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import DataError
-from bench.data.counts import CountTable
+from bench.data.counts import CountTable, slashed
 from bench.data.datasets.sprsound.dataset import VERIFY_HINT, Annotated, InspectedFolder, inspect_folder
 from bench.data.datasets.sprsound.labels import EVENT_TYPES, RECORD_LABELS
 from bench.data.datasets.sprsound.layout import PARTS
@@ -194,12 +194,8 @@ def _table(title: str, by_part: Mapping[str, tuple[Sequence[int], Sequence[int]]
     """Numbers that were found and those that are pinned, a row for each part and one for their sums."""
     columns = zip(*by_part.values(), strict=True)
     sums = [[sum(numbers) for numbers in zip(*column, strict=True)] for column in columns]
-    rows = [(part, *map(_slashed, numbers)) for part, numbers in by_part.items()]
-    return CountTable(title, ("part", "annotated", "official"), ((*rows, ("all", *map(_slashed, sums))),))
-
-
-def _slashed(numbers: Sequence[int]) -> str:
-    return "/".join(map(str, numbers))
+    rows = [(part, *map(slashed, numbers)) for part, numbers in by_part.items()]
+    return CountTable(title, ("part", "annotated", "official"), ((*rows, ("all", *map(slashed, sums))),))
 
 
 def verify(folder: Path, cache: Path | None = None) -> Report:

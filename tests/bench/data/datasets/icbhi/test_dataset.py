@@ -73,9 +73,7 @@ def test_cycles_have_the_labels_of_their_flags_and_stand_in_order(tmp_path):
         ("501_1b2_Tc_sc_Meditron", 0),
     ]
     assert (dataset.cycles[1].start, dataset.cycles[1].end) == (0.6, 1.1)
-    assert dataset.split_of("503_1b1_Ar_sc_Litt3200") == "test"
-    with pytest.raises(DataError, match="no recording 'x'"):
-        dataset.split_of("x")
+    assert {one.name: one.split for one in dataset.recordings}["503_1b1_Ar_sc_Litt3200"] == "test"
 
 
 def test_companion_files_are_read(tmp_path):

@@ -45,7 +45,6 @@ def test_recordings_are_read_with_what_their_names_and_folders_tell(folder):
     assert (first.header.rate, first.header.seconds) == (8000, 2.0)
     assert dataset.partial == "partial (7 of 2683)"
     assert dataset.demographics["101"] == {"age": 0.2, "sex": "F"}
-    assert dataset.patients_on_both_sides == frozenset()
 
 
 def test_events_and_recordings_are_labelled_for_each_task(folder):
