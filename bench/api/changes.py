@@ -122,7 +122,7 @@ def rerun(
 
     def replay(path: Path) -> RunSpec:
         """As this machine runs it; nobody is asked about code that the run names and ``plugins`` do not."""
-        where = {"data": data, "device": device, "home": board.home, "cache": cache}
+        where: dict[str, Any] = {"data": data, "device": device, "home": board.home, "cache": cache}
         return replayed_spec(path, lambda _version, _file: False, plugins=list(plugins), **where)
 
     found = run_again(document, replay, tolerance)

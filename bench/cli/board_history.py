@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -121,7 +121,7 @@ def rerun(
 
     check_format(output)
     board = open_board(home=home)
-    where = {"data": data, "device": device, "plugins": plugin or (), "cache": cache}
+    where: dict[str, Any] = {"data": data, "device": device, "plugins": plugin or (), "cache": cache}
     found = changes.rerun(board, run, tolerance=tolerance, **where)
     told = "other cycles or rules" if found.largest is None else f"the largest difference is {found.largest:.4f} points"
     equal = "the same numbers" if found.equal else "OTHER NUMBERS"
