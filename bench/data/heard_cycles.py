@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,6 +29,9 @@ UNKNOWN = -1
 
 MOST_WINDOWS = 100_000
 """Windows of a recording at most; what is more is a hop that was meant otherwise."""
+
+AUDIO_WORD = "wav"
+"""In names of folders of recordings; the annotations' ending stands in its place in the name of their own folder."""
 
 BEYOND = "annotation-beyond"
 """The kind of problem of a cycle that ends after its recording."""
@@ -189,9 +192,34 @@ def _annotated_sets(dataset: str, task: TaskCard) -> Iterable[_Annotated]:
 
 
 def _beside(audio: Path, ending: str) -> Path | None:
-    paths = (audio.with_suffix(spelt) for spelt in (ending, ending.upper()))
+    names = [audio.with_suffix(spelt).name for spelt in (ending, ending.upper())]
+    paths = (folder / name for folder in _folders_of_annotations(audio.parent, ending) for name in names)
     # What is there and cannot be read, as a link to nowhere, is named and not passed over.
     return next((path for path in paths if os.path.lexists(path)), None)
+
+
+def _folders_of_annotations(folder: Path, ending: str) -> Iterator[Path]:
+    """Where annotations of the recordings in a folder may lie: there, or in its twin and that one's folders.
+
+    The twin of ``test_wav`` is ``test_json``, which may hold ``inter_test_json``.
+    """
+    yield folder
+    whole = folder.absolute()  # of the current folder, "." tells no name
+    if AUDIO_WORD not in whole.name:
+        return
+    twin = whole.with_name(whole.name.replace(AUDIO_WORD, ending.removeprefix(".")))
+    if twin.is_dir():
+        yield twin
+        yield from _folders_in(twin)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        words = f"Cannot look for annotations in {echoed(folder, 300)}: {error.strerror or error}."
+        raise DataError(words, "Mend the folder, or use --cycles windows, which does not read it.") from error
 
 
 def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardCycles:
@@ -208,7 +236,10 @@ def _annotated(sound: Sound, name: str, path: Path, known: _Annotated) -> HeardC
     if wrong:
         raise _problem_error(path, wrong[0])
     if not cycles:
-        raise _problem_error(path, FileProblem("annotation-empty", "holds nothing to classify"))
+        raise DataError(
+            f"{echoed(path, 300)}: the annotation names nothing to classify.",
+            "To hear the recording all the same, use --cycles windows.",
+        )
     unit = known.task.unit_word
     _check_samples(cycles, sound, path, unit)
     notes = tuple(f"{_place(path, problem)}: {problem.message}; it is cut there" for problem in late)

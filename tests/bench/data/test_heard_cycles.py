@@ -1,6 +1,8 @@
 """What of a new recording is classified."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +92,19 @@ def test_the_runs_own_kind_of_annotation_comes_first(sound):
     sound.path.with_suffix(".json").write_text(json.dumps(annotation("Normal", [("0", "900", "Normal")])))
     assert finder().find(sound, "sound").annotation.suffix == ".txt"
     assert finder(card=CHILDREN).find(sound, "sound").annotation.suffix == ".json"
+
+
+@pytest.mark.parametrize("folder", ["test_json", "test_json/inter_test_json"])
+def test_annotations_are_found_in_the_folder_beside_that_of_the_recordings(tmp_path, sound, folder, monkeypatch):
+    for name in ("test_wav", folder):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / folder / "sound.json").write_text(json.dumps(annotation("CAS", [("0", "900", "Wheeze")])))
+    for place in (tmp_path / "test_wav", Path()):
+        monkeypatch.chdir(tmp_path / "test_wav")
+        found = finder(card=CHILDREN).find(replace(sound, path=place / "sound.wav"), "sound")
+        assert [found.label_of(cycle) for cycle in found.cycles] == ["wheeze"]
+    other = finder(card=CHILDREN).find(replace(sound, path=tmp_path / "test_wav" / "other.wav"), "other")
+    assert other.annotation is None
 
 
 def test_a_cycle_that_ends_after_the_recording_is_cut_there_and_noted(sound):
