@@ -72,10 +72,10 @@ def test_an_unknown_word_says_what_it_is_a_word_for():
 
 @pytest.mark.parametrize(
     ("plugins", "listed"),
-    [((), []), ("a.py", ["a.py"]), (Path("a.py"), [Path("a.py")]), (["a.py", "b.py"], ["a.py", "b.py"])],
+    [((), []), ("a.py", ["a.py"]), (Path("a.py"), ["a.py"]), (["a.py", "b.py"], ["a.py", "b.py"])],
 )
 def test_one_plugin_or_several(plugins, listed):
-    assert build_request("ast", "ce", plugins=plugins).plugins == listed
+    assert build_request("ast", "ce", plugins=plugins).plugins == [Path(name) for name in listed]
 
 
 @pytest.mark.parametrize("what", ["model", "method"])

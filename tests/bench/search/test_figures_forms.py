@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import matplotlib as mpl
 import pytest
 from made_studies import SPACE, add_trial, empty_study, grid_study, searched_study
 from optuna.distributions import CategoricalDistribution
@@ -198,9 +199,9 @@ def test_the_same_study_gives_the_same_bytes(grid_files, format_):
 
 
 def test_nothing_of_matplotlib_stays_set(grid):
-    before = dict(draw.mpl.rcParams)
+    before = dict(mpl.rcParams)
     draw.panel_svg(draw.panels(grid)[0])
-    assert dict(draw.mpl.rcParams) == before
+    assert dict(mpl.rcParams) == before
 
 
 def test_an_unknown_format_is_refused(grid):
