@@ -113,11 +113,18 @@ def new_file(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
 
 
+_DATABASE_ENDINGS = ("-wal", "-shm", "-journal")
+"""Of files that SQLite has beside a database, also where that is under a temporary name."""
+
+_swept: set[Path] = set()
+"""Folders that this process has looked through for what killed ones left."""
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that becomes ``target`` when the block ends well.
 
-    What a killed process left of the same file is removed before.
+    What killed processes left in the folder is removed before.
 
     Raises:
         StoreError: If the folder cannot be written or the disk is full; nothing is left behind.
@@ -125,7 +132,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, of=target.name)
+        _sweep_once(target.parent)
         name = temporary_name(target)
         new_file(name)
         temporary = name
@@ -139,9 +146,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         raise StoreError(f"Cannot write {target}: {error.strerror or error}.", advice(error)) from error
     finally:
         if temporary is not None:
-            # A database under the temporary name has files of its own beside it.
-            for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
-                leftover.unlink(missing_ok=True)
+            for ending in ("", *_DATABASE_ENDINGS):
+                temporary.with_name(temporary.name + ending).unlink(missing_ok=True)
 
 
 STANDARD_OUTPUT = Path("-")
@@ -306,6 +312,13 @@ def sweep(folder: Path, *, of: str | None = None, held: bool = False) -> list[Pa
                 path.unlink()
             removed.append(path)
     return removed
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder when this process first writes there: looking through it for each of many files would be slow."""
+    if folder not in _swept:
+        sweep(folder)
+        _swept.add(folder)
 
 
 def _is_left_behind(path: Path) -> bool:

@@ -101,13 +101,13 @@ def test_the_next_start_sweeps_what_killed_processes_left(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == -9
     (left,) = tmp_path.iterdir()
-    with atomic_path(tmp_path / "mine") as mine:
-        mine.write_text("under way")
-        assert sweep(tmp_path) == [left], "only what the dead process left"
-        assert mine.is_file()
+    mine = temporary_name(tmp_path / "mine")
+    mine.write_text("under way")
+    assert sweep(tmp_path) == [left], "only what the dead process left"
+    assert mine.is_file()
 
 
-def test_the_next_writer_of_a_file_removes_what_killed_ones_left(tmp_path):
+def test_the_next_writer_in_a_folder_removes_what_killed_ones_left(tmp_path):
     """Of a process that cannot be: no such number is given."""
     target, cut = tmp_path / "x[1].csv", f"-{os.getpid()}-"
     left = [temporary_name(target).name.replace(cut, f"-{2**22 + 1}-") for _ in range(2)]
@@ -117,7 +117,15 @@ def test_the_next_writer_of_a_file_removes_what_killed_ones_left(tmp_path):
         (tmp_path / name).touch()
     with output_path(target) as path:
         path.write_text("whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other, mine, target.name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine, target.name])
+
+
+def test_a_folder_is_looked_through_once_however_many_files_are_written(tmp_path, monkeypatch):
+    looked = []
+    monkeypatch.setattr(files, "sweep", lambda folder, **_: looked.append(folder))
+    for number in range(5):
+        write_json(tmp_path / f"{number}.json", number)
+    assert looked == [tmp_path]
 
 
 def test_a_folder_that_a_killed_process_left_is_swept_with_all_that_is_in_it(tmp_path):
