@@ -244,7 +244,8 @@ def resolve_composites(
         BenchError: As :func:`bench.experiment.composites.resolve_composite`, and for seeds that cannot be read.
     """
     from bench.experiment.composites import check_card, part_named, part_requests, resolve_composite
-    from bench.experiment.recipes import check_request, choose_source, parse_seeds
+    from bench.experiment.recipes import check_request, choose_source
+    from bench.experiment.seeds import parse_seeds
     from bench.experiment.systems import composite_of, from_scratch
 
     chosen = parse_seeds(seed, seeds)

@@ -249,7 +249,8 @@ def plan_table(
     """
     from bench.core.kept import looked_up_once
     from bench.experiment.devices import runs_elsewhere
-    from bench.experiment.recipes import DEMO, parse_seeds
+    from bench.experiment.recipes import DEMO
+    from bench.experiment.seeds import parse_seeds
     from bench.launch.matrix.tables import choose_systems, make_plan
     from leaderboard.published import printed_table
 

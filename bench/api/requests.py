@@ -202,8 +202,8 @@ def resolve_request(request: Request, seed: int | None = None, seeds: str | None
     Raises:
         BenchError: As :func:`bench.experiment.recipes.resolve`, and for seeds that cannot be read.
     """
-    from bench.experiment.recipes import parse_seeds
     from bench.experiment.recipes import resolve as complete
+    from bench.experiment.seeds import parse_seeds
 
     chosen = parse_seeds(seed, seeds)
     source = choose_source(request)

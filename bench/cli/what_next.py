@@ -88,7 +88,7 @@ def _commands(ids: Sequence[str], home: Path | None, *, alone: bool) -> list[tup
     """Commands of this program with what each does; what has several models predicts by its parts."""
     place = f" --home {shlex.quote(str(home))}" if home is not None else ""
     several = [("ensemble " + " ".join(ids), "one system of these runs")] if len(ids) > 1 and alone else []
-    hears = [(f"predict {ids[0]}:best-test FILE.wav", "what it hears in a recording of yours")] if alone else []
+    hears = [(f"predict {ids[0]} FILE.wav", "what it hears in a recording of yours")] if alone else []
     found = [
         ("report leaderboard", "the board, with intervals and ranks"),
         (f"board show {ids[0]}", "confusion, epochs and provenance of the run"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,14 +33,12 @@ from bench.experiment.initial_runs import find_initial_run
 from bench.experiment.judgement import check_combinations
 from bench.experiment.plugins import extensions, load_plugins
 from bench.experiment.settings import data_recipe, given_settings, merged_settings, owners_options
-from bench.experiment.spec import OWNERS, RunSpec, check_field, settable_fields, without_defaults
+from bench.experiment.spec import OWNERS, RunSpec, settable_fields, without_defaults
 
 logger = logging.getLogger(__name__)
 
 DEMO = "demo"
 PROFILES = ("auto", *RECIPE_PROFILES)
-MOST_SEEDS = 10_000
-_SEEDS = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,32 +389,3 @@ def _check_machine(spec: RunSpec) -> None:
     choose_precision(spec.precision, device, Path(spec.cache))
     device_shares_for({"device": device, "processes": spec.distribution.processes})
     check_trackers(spec.tracking.tracker, elsewhere=is_planned_elsewhere())
-
-
-def parse_seeds(seed: int | None, seeds: str | None, option: str = "--seeds") -> list[int]:
-    """Read ``--seed N`` or ``--seeds 1-5`` (also ``1,3,7``).
-
-    Args:
-        seed: The one seed, where it is given by itself.
-        seeds: The text of several seeds.
-        option: Name of the option that the text was given with, for messages.
-
-    Raises:
-        SpecError: If both are given or the text is no list of seeds.
-    """
-    if seeds is None:
-        return [check_field("seed", 1 if seed is None else seed)]
-    if seed is not None:
-        raise SpecError("Give --seed or --seeds, not both.")
-    found: list[int] = []
-    for part in seeds.split(","):
-        read = _SEEDS.fullmatch(part.strip(" "))
-        if read is None:
-            raise SpecError(f"{option} is '{echoed(seeds)}', but must look like 1-5 or 1,3,7.")
-        low, high = int(read[1]), int(read[2] or read[1])
-        if high < low or high - low > 999:
-            raise SpecError(f"{option} is '{echoed(seeds)}': '{echoed(part)}' is no range of up to 1,000 seeds.")
-        found.extend(range(low, high + 1))
-        if len(found) > MOST_SEEDS:
-            raise SpecError(f"{option} is '{echoed(seeds)}', which is more than {MOST_SEEDS:,} seeds.")
-    return [check_field("seed", number) for number in dict.fromkeys(found)]

@@ -16,7 +16,8 @@ from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
 from bench.experiment.devices import runs_elsewhere, warn_of_cpu_elsewhere
-from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, parse_seeds, resolve
+from bench.experiment.recipes import DEMO, DataSource, Request, check_pair, resolve
+from bench.experiment.seeds import parse_seeds
 from bench.experiment.spec import RunSpec
 from bench.launch.jobs import LaunchOptions
 from bench.search.request import StudyRequest, build_request, check_trials, check_words

@@ -30,7 +30,7 @@ from bench.core import paper
 from bench.core.errors import SpecError
 from bench.core.registry import suggestion
 from bench.core.text import echoed
-from bench.experiment.recipes import parse_seeds
+from bench.experiment.seeds import parse_seeds
 from bench.experiment.toml_files import flat_settings, read_toml
 
 HINT = "docs/matrices.md shows such a file."

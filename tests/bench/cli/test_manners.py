@@ -197,7 +197,7 @@ def test_the_first_run_explains_itself_and_every_run_says_what_to_do_next(tmp_pa
     assert "The recordings are simulated" in first.stderr
     assert "Sp: how often a normal" in first.stderr
     run_id = re.search(r"[0-9a-f]{16}", first.stdout)[0]
-    for command in ("report leaderboard", f"board show {run_id[:8]}", f"predict {run_id[:8]}:best-test FILE.wav"):
+    for command in ("report leaderboard", f"board show {run_id[:8]}", f"predict {run_id[:8]} FILE.wav"):
         assert f"bench {command}" in first.stderr
     assert str(tmp_path / "home" / "runs" / run_id) in first.stderr
     again = bench_here(*words, env=env)
