@@ -47,7 +47,7 @@ EXCEPTIONS = {
     "baselines/timm/named.py: Nothing is published of it on ICBHI: it has Bae et al.'s recipe for CNNs, which need not "
     "suit it.": CITED,
     "methods/scl/card.py: ilyassmoummad/scl_icbhi2017 @ 76c4c99": CITED,
-    "leaderboard/audit/tables.py: score icbhiscore averagescore avgscore hs_as_score icbhi": "heads that other "
+    "leaderboard/audit/result_rows.py: score icbhiscore averagescore avgscore hs_as_score icbhi": "heads that other "
     "people's tables have",
 }
 """What may stand although it names a set (``path: text``), with the reason."""

@@ -46,7 +46,7 @@ def stage(monkeypatch):
     stage = Stage()
 
     class Crew:
-        def __init__(self, search, home, execution, workers, give_up_after):
+        def __init__(self, search, home, execution, workers, give_up_after, devices):
             stage.crews.append((workers, give_up_after))
             self.search = search
 

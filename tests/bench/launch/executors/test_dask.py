@@ -137,7 +137,7 @@ def test_a_matrix_whose_worker_is_killed_is_complete_and_nothing_is_done_twice(c
     ((key, error),) = heard.retries
     assert (key, type(error)) == ("hangs", LostProcessError)
     assert error.message.startswith(f"The Dask {killed[0]} on ")
-    assert all(map(gone, killed[1:])), "what the worker had started ended with it"
+    wait_for(lambda: all(map(gone, killed[1:])), "the end of what the worker had started")
     assert all(len(list((tmp_path / key).glob("done-*"))) == 1 for key in keys[:4])
     assert carry_out(tasks[:4], engine, Policy(), heard)[3].status == "done before"
     cluster.add_worker({"w1", "w2"}.difference(cluster.processes).pop())
