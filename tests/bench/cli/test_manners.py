@@ -254,7 +254,7 @@ def test_what_comes_next_can_be_copied_from_a_narrow_terminal(documents, capsys,
     show_log()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     run_id = documents[0]["run_id"][:8]
-    for columns, line in ((120, f"  bench board show {run_id}  "), (80, f"  bench board show {run_id}")):
+    for columns, line in ((120, f"  bench board show {run_id}  "), (70, f"  bench board show {run_id}")):
         monkeypatch.setenv("COLUMNS", str(columns))
         say_what_next(documents[:1], None, first=False)
         lines = capsys.readouterr().err.splitlines()
