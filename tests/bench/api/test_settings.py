@@ -17,8 +17,8 @@ import methods
 from bench.api.settings import FORMATS, PARTS, list_settings
 from bench.core.errors import RegistryError, SpecError
 from bench.data.frontends import FRONTENDS
-from bench.experiment.recipes import Request, check_field, recipe_fields
-from bench.experiment.spec import settable_fields
+from bench.experiment.recipes import Request, recipe_fields
+from bench.experiment.spec import check_field, settable_fields
 
 
 def by_name(table):

@@ -13,18 +13,14 @@ from bench.search.storage import Place, places_in
 from bench.search.study import (
     REQUEST,
     Settings,
-    budget,
     cards_of,
     check_study,
-    counted,
     delete_study,
-    describe,
-    describe_trial,
     make_study,
     open_study,
     studies_in,
-    summary,
 )
+from bench.search.study_values import budget, counted, describe, describe_trial, summary
 
 COMPLETE, PRUNED, FAIL = claims.TrialState.COMPLETE, claims.TrialState.PRUNED, claims.TrialState.FAIL
 
