@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from leaderboard.results.predictions import CycleSet
 
 TABLES = ("leaderboard", "runs", "published", *paper.TABLES)
-"""The paper's selection rule."""
 
 
 def _check_sections(name: str, dataset: str | None, task: str | None) -> None:

@@ -17,8 +17,6 @@ from leaderboard.store.names import run_ids, system_names
 BOARD_FILE = "leaderboard.sqlite"
 """As ``leaderboard.store.database`` has it, which would bring SQLAlchemy with it."""
 
-"""The tables of the paper."""
-
 STUDY_ENDING = ".journal"
 """As ``bench.search.storage`` has it, which would bring Optuna with it."""
 

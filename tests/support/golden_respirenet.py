@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden_known import known_recordings
+from golden_known import same_file
 from golden_recordings import pretend_recording
 from golden_rules import rng
 
@@ -34,8 +34,7 @@ def pretend_wave(seed: int, entry: dict[str, Any]) -> torch.Tensor:
 
 def real_recording(folder: Path, entry: dict[str, Any]) -> tuple[torch.Tensor, list[tuple[float, float]]] | None:
     """A real recording and its cycles; None where the folder does not hold it, or another sound of its name."""
-    known = known_recordings()[entry["rec"]]
-    path = next((path for path in sorted(folder.rglob(f"{entry['rec']}.wav")) if known.is_in(path)), None)
+    path = same_file(folder, entry["rec"])
     if path is None:
         return None
     wave, rate = read_samples(path)
