@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -139,6 +140,8 @@ class CycleFinder:
         self.source = source
         self.windows = windows
         self._known = list(_annotated_sets(dataset, task))
+        # Of thousands of recordings in a folder each would look through the same one again.
+        self._folders_in = functools.cache(_folders_in)
 
     @property
     def annotation_endings(self) -> tuple[str, ...]:
@@ -158,7 +161,7 @@ class CycleFinder:
                 one is needed.
         """
         for known in self._known if beside and self.source != "windows" else ():
-            path = _beside(sound.path, known.reader.annotation_ending)
+            path = _beside(sound.path, known.reader.annotation_ending, self._folders_in)
             if path is not None:
                 return _annotated(sound, name, path, known)
         if self.source == "annotations":
@@ -191,14 +194,14 @@ def _annotated_sets(dataset: str, task: TaskCard) -> Iterable[_Annotated]:
             yield _Annotated(DATASETS.get(card.id), reader, judged)
 
 
-def _beside(audio: Path, ending: str) -> Path | None:
+def _beside(audio: Path, ending: str, folders_in: Callable[[Path], list[Path]]) -> Path | None:
     names = [audio.with_suffix(spelt).name for spelt in (ending, ending.upper())]
-    paths = (folder / name for folder in _folders_of_annotations(audio.parent, ending) for name in names)
+    paths = (folder / name for folder in _folders_of_annotations(audio.parent, ending, folders_in) for name in names)
     # What is there and cannot be read, as a link to nowhere, is named and not passed over.
     return next((path for path in paths if os.path.lexists(path)), None)
 
 
-def _folders_of_annotations(folder: Path, ending: str) -> Iterator[Path]:
+def _folders_of_annotations(folder: Path, ending: str, folders_in: Callable[[Path], list[Path]]) -> Iterator[Path]:
     """Where annotations of the recordings in a folder may lie: there, or in its twin and that one's folders.
 
     The twin of ``test_wav`` is ``test_json``, which may hold ``inter_test_json``.
@@ -210,7 +213,7 @@ def _folders_of_annotations(folder: Path, ending: str) -> Iterator[Path]:
     twin = whole.with_name(whole.name.replace(AUDIO_WORD, ending.removeprefix(".")))
     if twin.is_dir():
         yield twin
-        yield from _folders_in(twin)
+        yield from folders_in(twin)
 
 
 def _folders_in(folder: Path) -> list[Path]:
